@@ -1,0 +1,92 @@
+import type { Cause } from "../model/cause.ts";
+import type { Image } from "../model/image.ts";
+import type { WriteLine } from "../model/log-line.ts";
+import type { Formation, ProcessTypes } from "../model/process-types.ts";
+
+/** Where releases run: Kubernetes, or processes of this machine. In small parts, each used by other callers. */
+export type Runtime = {
+  readonly kind: "local" | "k8s";
+  readonly rollout: Rollout;
+  readonly processes: Processes;
+  readonly edge: Edge;
+  /** Stops watching and serving; what runs goes on. */
+  close(): Promise<void>;
+};
+
+/** All that a runtime needs to know to run one release of one app. */
+export type ReleaseSpec = {
+  appId: string;
+  appName: string;
+  releaseId: string;
+  version: number;
+  image: Image;
+  /** The release's config vars. PORT and the like are added by the runtime. */
+  env: Record<string, string>;
+  processTypes: ProcessTypes;
+  formation: Formation;
+  /** GET this path until it answers 2xx or 3xx; absent: the port must accept a connection. */
+  healthPath?: string;
+};
+
+export type Rollout = {
+  /**
+   * Makes exactly this release run in exactly this formation. The old version serves until every new process is
+   * healthy; then `maySwitch` is asked once (false = give up, put everything back), traffic moves, the old ones drain and
+   * stop. Calling it again with the same spec changes nothing; with another formation it adds and removes processes.
+   * An unhealthy release is an answer: its processes are stopped, the old ones go on. An aborted signal puts everything
+   * back likewise and rejects with the signal's reason; after the switch it is ignored.
+   * @param fence a number that only grows; a call with a lower one than was seen for this app throws StaleFence.
+   */
+  apply(spec: ReleaseSpec, fence: number, call: RolloutCall): Promise<RolloutOutcome>;
+
+  /** Stops and forgets everything of an app, its logs too. Nothing there is no fault. */
+  destroy(appId: string, fence: number): Promise<void>;
+};
+
+export type RolloutCall = {
+  write: WriteLine;
+  /** The last word before traffic moves: after it answered true the deploy counts as switched. */
+  maySwitch(): Promise<boolean>;
+  signal: AbortSignal;
+  /** How long the new processes may take to become healthy. */
+  timeoutMs: number;
+};
+
+export type RolloutOutcome = { ok: true } | { ok: false; cause: Cause } | { ok: false; declined: true };
+
+export class StaleFence extends Error {
+  override name = "StaleFence";
+}
+
+export type Processes = {
+  /** What runs (and what should run and does not), sorted by name. */
+  list(appId: string): Promise<ProcessStatus[]>;
+  /** The app's own output and the router's lines, oldest first; with `follow` it goes on until the signal aborts. */
+  logs(appId: string, options: AppLogOptions, signal: AbortSignal): AsyncIterable<AppLogLine>;
+  /**
+   * Runs one command of a release to its end, in its folder and environment, and answers its exit code
+   * (128 + signal number if a signal ended it). An aborted signal ends its process group and rejects.
+   */
+  run(spec: ReleaseSpec, command: string, write: WriteLine, signal: AbortSignal): Promise<number>;
+};
+
+export type ProcessStatus = {
+  /** `web.1` */
+  name: string;
+  type: string;
+  releaseId: string;
+  version: number;
+  state: "starting" | "up" | "crashed" | "stopping";
+  since: Date;
+  restarts: number;
+  /** Why it is not up, in words, e.g. `exit 1, Cannot find module 'express'`. */
+  reason?: string;
+};
+
+export type AppLogOptions = { lines: number; follow: boolean; process?: string };
+export type AppLogLine = { at: Date; process: string; text: string };
+
+export type Edge = {
+  /** The address people open for an app. */
+  url(appName: string): string;
+};
