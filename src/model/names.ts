@@ -18,7 +18,8 @@ export const AppName = z
 
 /** Shortens what a user typed before it is shown back. */
 export function clip(text: string, length = 60): string {
-  const clean = text.replace(/[\x00-\x1f\x7f]/g, "?");
+  // Control characters, and those that change the direction of what follows, would garble a terminal.
+  const clean = text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "?");
   return clean.length <= length ? clean : `${clean.slice(0, length - 1)}…`;
 }
 

@@ -1,0 +1,264 @@
+import type { z } from "zod";
+import { UserError } from "../errors.ts";
+import { AppName, clip, nearest } from "../model/names.ts";
+import type { Command, Flag } from "./command.ts";
+
+export type WordOptions = {
+  commands: readonly Command[];
+  /** The app of the folder in which the words were typed, or of the channel. */
+  defaultApp?: string | undefined;
+  isApp(word: string): Promise<boolean>;
+  /** Words that the door itself understands, so that a slip of the pen finds them too. */
+  doorCommands?: readonly string[];
+};
+
+export type ParsedWords = {
+  command: Command;
+  input: Record<string, unknown>;
+  /** What `--confirm` was given, on a command that asks first. */
+  confirmed?: string;
+};
+
+/**
+ * Typed words become a command and its input: `["ps:scale", "shop", "web=2"]`. Fields are checked by the command itself.
+ * Which app is meant: `--app` wins; else the first word where it is an app's name; else the default app; else the first word.
+ * @throws UserError bad_input for an unknown command or flag, and for words that have no place.
+ */
+export async function parseWords(words: readonly string[], options: WordOptions): Promise<ParsedWords> {
+  const [typed, ...rest] = words;
+  if (typed === undefined) throw new UserError("bad_input", "no command was given", "zyndra help lists what there is");
+  const command = commandCalled(typed, options.commands);
+  if (!command) throw unknownCommand(words, options);
+  const sorted = sortWords(command, rest);
+  const placed = await placeWords({ typed, command, ...sorted }, options);
+  const { confirm, ...flags } = sorted.flags;
+  if (!command.confirm || confirm === undefined) return { command, input: { ...sorted.flags, ...placed } };
+  return { command, input: { ...flags, ...placed }, confirmed: String(confirm) };
+}
+
+/** What a door needs to show help: the same for everyone, no secrets in it. */
+export type CommandDescription = {
+  name: string;
+  aliases: string[];
+  summary: string;
+  /** `ps:scale APP CHANGES...` */
+  usage: string;
+  flags: { name: string; short?: string; kind: Flag["kind"]; summary: string }[];
+  examples: string[];
+  needs: string;
+  /** Whether it asks before it is done. */
+  confirm: boolean;
+};
+
+export function describeCommands(commands: readonly Command[]): CommandDescription[] {
+  return commands.map((command) => ({
+    name: command.name,
+    aliases: command.aliases ?? [],
+    summary: command.summary,
+    usage: usageOf(command),
+    flags: flagsOf(command).map(({ name, flag }) => ({
+      name,
+      ...(flag.short === undefined ? {} : { short: flag.short }),
+      kind: flag.kind,
+      summary: flag.summary,
+    })),
+    examples: command.examples,
+    needs: command.needs,
+    confirm: command.confirm !== undefined,
+  }));
+}
+
+function commandCalled(word: string, commands: readonly Command[]): Command | undefined {
+  return commands.find((command) => command.name === word || command.aliases?.includes(word));
+}
+
+// --- Flags
+
+type NamedFlag = { field: string; name: string; flag: Flag };
+
+const appFlag: NamedFlag = { field: "app", name: "app", flag: { kind: "text", short: "a", summary: "the app" } };
+const confirmFlag: NamedFlag = {
+  field: "confirm",
+  name: "confirm",
+  flag: { kind: "text", summary: "answers the question in advance, with the word it asks for" },
+};
+
+/** The flags of a command: its own, `--app` where it is about an app, `--confirm` where it asks first. */
+function flagsOf(command: Command): NamedFlag[] {
+  const own = Object.entries(command.words.flags ?? {}).map(([field, flag]) => ({ field, name: kebab(field), flag: flag! }));
+  const shared = [...(isAboutApp(command) ? [appFlag] : []), ...(command.confirm ? [confirmFlag] : [])];
+  const added = shared.filter(({ field }) => !own.some((each) => each.field === field));
+  const taken = new Set(own.map(({ flag }) => flag.short));
+  return [...own, ...added.map((each) => (taken.has(each.flag.short) ? withoutShort(each) : each))];
+}
+
+function withoutShort({ field, name, flag }: NamedFlag): NamedFlag {
+  return { field, name, flag: { kind: flag.kind, summary: flag.summary } };
+}
+
+type SortedWords = { flags: Record<string, unknown>; plain: string[] };
+
+/** Tells flags from plain words; after `--` all words are plain. */
+function sortWords(command: Command, words: readonly string[]): SortedWords {
+  const sorted: SortedWords = { flags: {}, plain: [] };
+  const left = [...words];
+  while (left.length > 0) {
+    const word = left.shift()!;
+    if (word === "--") sorted.plain.push(...left.splice(0));
+    else if (word.startsWith("--")) takeLongFlag(command, word, left, sorted);
+    else if (/^-[^-]/.test(word)) takeShortFlags(command, word, left, sorted);
+    else sorted.plain.push(word);
+  }
+  return sorted;
+}
+
+/** `--num 50`, `--num=50`, `--tail` */
+function takeLongFlag(command: Command, word: string, left: string[], sorted: SortedWords): void {
+  const at = word.indexOf("=");
+  const name = at < 0 ? word.slice(2) : word.slice(2, at);
+  const value = at < 0 ? undefined : word.slice(at + 1);
+  const named = flagsOf(command).find((each) => each.name === name || each.field === name);
+  if (!named) throw unknownFlag(command, `--${name}`);
+  sorted.flags[named.field] = flagValue(named, `--${named.name}`, value, left);
+}
+
+/** `-t`, `-n 50`, `-n50`, `-tn 50` */
+function takeShortFlags(command: Command, word: string, left: string[], sorted: SortedWords): void {
+  for (let at = 1; at < word.length; at++) {
+    const letter = word[at]!;
+    const named = flagsOf(command).find(({ flag }) => flag.short === letter);
+    if (!named) throw unknownFlag(command, `-${letter}`);
+    const joined = word.slice(at + 1).replace(/^=/, "");
+    if (named.flag.kind === "switch" || joined === "") {
+      sorted.flags[named.field] = flagValue(named, `-${letter}`, undefined, left);
+    } else {
+      sorted.flags[named.field] = flagValue(named, `-${letter}`, joined, left);
+      return;
+    }
+  }
+}
+
+function flagValue({ flag }: NamedFlag, shown: string, joined: string | undefined, left: string[]): unknown {
+  if (flag.kind === "switch") {
+    if (joined === undefined || joined === "true") return true;
+    if (joined === "false") return false;
+    throw new UserError("bad_input", `${shown} takes no value`, `${shown}: ${flag.summary}`);
+  }
+  const next = left[0];
+  const value = joined ?? (next === undefined || /^-./.test(next) ? undefined : left.shift());
+  if (value === undefined) {
+    const example = flag.kind === "number" ? `${shown} 50` : `${shown} VALUE`;
+    throw new UserError("bad_input", `${shown} needs a value, such as ${example}`, `${shown}: ${flag.summary}`);
+  }
+  if (flag.kind === "text") return value;
+  if (!/^\d{1,9}$/.test(value)) {
+    throw new UserError("bad_input", `${shown} needs a number, not "${clip(value)}"`, `for example: ${shown} 50`);
+  }
+  return Number(value);
+}
+
+function unknownFlag(command: Command, shown: string): UserError {
+  const flags = flagsOf(command);
+  const near = shown.startsWith("--") ? nearest(shown.slice(2), flags.map((each) => each.name)) : undefined;
+  const meant = near === undefined ? "" : `. Did you mean --${near}?`;
+  const list = flags.map(({ name, flag }) => (flag.short ? `--${name} (-${flag.short})` : `--${name}`)).join(", ");
+  return new UserError(
+    "bad_input",
+    `${command.name} has no flag ${clip(shown)}${meant}`,
+    list === "" ? `it has none: zyndra ${usageOf(command)}` : `it has ${list}`,
+  );
+}
+
+// --- Plain words
+
+type WordsOfCommand = SortedWords & { typed: string; command: Command };
+
+async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<Record<string, unknown>> {
+  const { command, plain } = said;
+  const fields: string[] = [...command.words.positional];
+  const words = [...plain];
+  const input: Record<string, unknown> = {};
+  let appWasGuessed = false;
+  if (isAboutApp(command)) {
+    const first = words[0];
+    if (said.flags.app !== undefined) {
+      fields.shift();
+    } else if (options.defaultApp !== undefined && isAboutExistingApp(command) && !(first !== undefined && (await options.isApp(first)))) {
+      input.app = options.defaultApp;
+      fields.shift();
+      appWasGuessed = true;
+    }
+  }
+  for (const [index, field] of fields.entries()) {
+    const takesRest = command.words.rest === true && index === fields.length - 1;
+    if (words.length > 0) input[field] = takesRest ? words.splice(0) : words.shift();
+  }
+  if (words.length > 0) throw tooManyWords(said, words, appWasGuessed ? options.defaultApp : undefined, options);
+  return input;
+}
+
+/** Also finds what was typed with a space where a colon belongs: `apps create shop`. */
+function tooManyWords(said: WordsOfCommand, left: string[], guessedApp: string | undefined, options: WordOptions): UserError {
+  const { typed, command, plain } = said;
+  const [first = "", ...others] = plain;
+  const joined = `${typed}:${first}`;
+  if (commandCalled(joined, options.commands)) {
+    return new UserError("bad_input", `${typed} does not take "${clip(first)}". Did you mean: ${line([joined, ...others])}`);
+  }
+  const word = clip(left[0]!);
+  const usage = `usage: zyndra ${usageOf(command)}`;
+  if (guessedApp === undefined) return new UserError("bad_input", `${command.name} has no place for "${word}"`, usage);
+  return new UserError("bad_input", `"${word}" is not an app, and ${command.name} takes nothing else (here it is about ${guessedApp})`, usage);
+}
+
+/** The nearest command is shown complete, as it would have to be typed. */
+function unknownCommand(words: readonly string[], options: WordOptions): UserError {
+  const [typed = "", ...rest] = words;
+  const said = `there is no command "${clip(typed)}"`;
+  const joined = `${typed}:${rest[0]}`;
+  if (commandCalled(joined, options.commands)) {
+    return new UserError("bad_input", `${said}. Did you mean: ${line([joined, ...rest.slice(1)])}`);
+  }
+  const called = options.commands.flatMap((command) => [command.name, ...(command.aliases ?? [])]);
+  const near = nearest(typed, [...called, ...(options.doorCommands ?? [])]);
+  if (near === undefined) return new UserError("bad_input", said, "zyndra help lists what there is");
+  const name = commandCalled(near, options.commands)?.name ?? near;
+  return new UserError("bad_input", `${said}. Did you mean: ${line([near, ...rest])}${name === near ? "" : `   (${name})`}`);
+}
+
+/** A line that can be typed. What looks like a config var keeps its value to itself: lines end up in logs and channels. */
+function line(words: readonly string[]): string {
+  return ["zyndra", ...words.slice(0, 12).map(shownWord)].join(" ");
+}
+
+function shownWord(word: string): string {
+  const named = /^([A-Z_][A-Z0-9_]*)=/.exec(word);
+  if (named) return `${named[1]}=…`;
+  const short = clip(word);
+  return /^[\w@%+=:,./^~-]+$/.test(short) ? short : `'${short.replaceAll("'", "'\\''")}'`;
+}
+
+/** `ps:scale APP CHANGES...`; what may be left out stands in brackets. */
+function usageOf(command: Command): string {
+  const { positional, rest } = command.words;
+  const shape = command.input.shape as Record<string, z.ZodType>;
+  const words = positional.map((field, index) => {
+    const takesRest = rest === true && index === positional.length - 1;
+    const shown = kebab(field).toUpperCase() + (takesRest ? "..." : "");
+    return shape[field]?.safeParse(undefined).success === true ? `[${shown}]` : shown;
+  });
+  return [command.name, ...words].join(" ");
+}
+
+function isAboutApp(command: Command): boolean {
+  return command.words.positional[0] === "app";
+}
+
+/** A command whose app is held to the rule of new names makes one: it is never about the folder's. */
+function isAboutExistingApp(command: Command): boolean {
+  return (command.input.shape as Record<string, unknown>).app !== AppName;
+}
+
+function kebab(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

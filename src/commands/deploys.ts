@@ -1,0 +1,252 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { getApp } from "../db/apps.ts";
+import { getDeployByNumber, listDeploys, listUnfinished, requestCancel, endDeploy } from "../db/deploys.ts";
+import { publish, ring } from "../db/events.ts";
+import type { Db } from "../db/client.ts";
+import type { AppRow, DeployRow } from "../db/schema.ts";
+import { UserError } from "../errors.ts";
+import { duration, headline, isFinal, shortId } from "../model/deploy.ts";
+import { cancelTopic, deployTopic } from "../model/event.ts";
+import { clip } from "../model/names.ts";
+import { startConfigDeploy, startDeploy } from "../pipeline/start.ts";
+import { ago } from "./apps.ts";
+import { defineCommand } from "./command.ts";
+import { Count, DeployNumber, ExistingApp } from "./inputs.ts";
+
+/** A push of main through a git door: the door has the commit, and the id of the push. */
+export const pushDeploy = defineCommand({
+  name: "git:push",
+  internal: true,
+  summary: "Deploy a pushed commit",
+  examples: ["git push zyndra main"],
+  needs: "developer",
+  changes: true,
+  input: z.strictObject({
+    app: ExistingApp,
+    requestId: z.string(),
+    commit: z.string(),
+    pushedOver: z.string().nullable(),
+    message: z.string().optional(),
+    skipCache: z.boolean(),
+  }),
+  words: { positional: [] },
+  auditInput: ({ commit }) => ({ commit }),
+  async run({ deps, tx, actor }, input) {
+    const app = await getApp(tx, actor.orgId, input.app);
+    const { subject } = await deps.repos.commitInfo(app.id, input.commit);
+    const { requestId, commit, pushedOver, skipCache } = input;
+    const title = clip(input.message ?? subject, 80);
+    return started(app, await startDeploy(deps, tx, app.id, actor, { requestId, kind: "push", title, commit, pushedOver, skipCache }));
+  },
+  view: ({ appName, number }) => ({ text: `${appName}, deploy #${number}` }),
+});
+
+export const deploy = defineCommand({
+  name: "deploy",
+  summary: "Deploy a commit that was pushed: a branch, a tag or a commit; without one, main",
+  examples: ["deploy shop", "deploy shop feature/hats", "deploy shop 3f2c1ab"],
+  needs: "developer",
+  changes: true,
+  input: z.strictObject({
+    app: ExistingApp,
+    ref: z.string().min(1).max(250).optional(),
+    skipCache: z.boolean().default(false),
+    detach: z.boolean().default(false),
+  }),
+  words: {
+    positional: ["app", "ref"],
+    flags: {
+      skipCache: { kind: "switch", summary: "build with empty caches" },
+      detach: { kind: "switch", summary: "do not wait for the end" },
+    },
+  },
+  auditInput: ({ ref }) => ({ ref: ref ?? "main" }),
+  async run({ deps, tx, actor }, input) {
+    const app = await getApp(tx, actor.orgId, input.app);
+    const commit = input.ref === undefined ? app.mainCommit : await deps.repos.resolveCommit(app.id, input.ref);
+    if (commit === null) {
+      const what = input.ref === undefined ? "nothing was pushed to main yet" : `no branch, tag or commit "${clip(input.ref)}" was pushed`;
+      throw new UserError("not_found", `${app.name}: ${what}`, "git push zyndra main");
+    }
+    const { subject } = await deps.repos.commitInfo(app.id, commit);
+    const request = { requestId: randomUUID(), kind: "deploy", title: clip(subject, 80), commit, skipCache: input.skipCache } as const;
+    return started(app, await startDeploy(deps, tx, app.id, actor, request));
+  },
+  view: ({ appName, number, followed }) => ({ text: `${appName}, deploy #${number}${followed ? ": begun before, followed from here" : ""}` }),
+  follow: ({ appName, deployId, number }, { detach }) => ({ kind: "deploy", appName, deployId, number, detach }),
+});
+
+export const listAllDeploys = defineCommand({
+  name: "deploys:list",
+  aliases: ["deploys"],
+  summary: "List an app's deploys, newest first",
+  examples: ["deploys shop"],
+  needs: "viewer",
+  changes: false,
+  input: z.strictObject({ app: ExistingApp, num: Count(15, 500) }),
+  words: { positional: ["app"], flags: { num: { kind: "number", short: "n", summary: "how many" } } },
+  async run({ deps, actor }, { app: name, num }) {
+    const app = await getApp(deps.db.db, actor.orgId, name);
+    const rows = await listDeploys(deps.db.db, app.id, num);
+    return rows.map(({ deploy: row, version }) => ({
+      number: row.number,
+      id: row.id,
+      status: row.status,
+      version,
+      commit: row.commit,
+      title: row.title,
+      by: row.actorName,
+      createdAt: row.createdAt,
+      tookMs: row.finishedAt ? row.finishedAt.getTime() - row.createdAt.getTime() : null,
+      cause: row.cause,
+    }));
+  },
+  view: (deploys, { app }) => ({
+    table: {
+      columns: ["DEPLOY", "STATE", "RELEASE", "WHAT", "BY", "WHEN", "TOOK", ""],
+      rows: deploys.map((row) => [
+        `#${row.number}`,
+        row.status.replace("_", " "),
+        row.version === null ? "" : `v${row.version}`,
+        row.commit ? `${shortId(row.commit)} ${row.title}` : row.title,
+        row.by,
+        ago(row.createdAt),
+        row.tookMs === null ? "" : duration(row.tookMs),
+        row.cause?.headline ?? "",
+      ]),
+      none: `${app} has no deploys yet: git push zyndra main makes the first.`,
+    },
+  }),
+});
+
+const OneDeploy = z.strictObject({ app: ExistingApp, number: DeployNumber.optional() });
+
+export const showDeployLogs = defineCommand({
+  name: "deploys:logs",
+  summary: "Show a deploy's log, and follow it while it runs; without a number the newest",
+  examples: ["deploys:logs shop", "deploys:logs shop 42"],
+  needs: "viewer",
+  changes: false,
+  input: OneDeploy,
+  words: { positional: ["app", "number"] },
+  async run({ deps, actor }, input) {
+    const app = await getApp(deps.db.db, actor.orgId, input.app);
+    const row = await pickDeploy(deps.db.db, app, input.number);
+    return { appName: app.name, deployId: row.id, number: row.number };
+  },
+  view: () => ({}),
+  follow: ({ appName, deployId, number }) => ({ kind: "deploy", appName, deployId, number, detach: false }),
+});
+
+export const cancel = defineCommand({
+  name: "deploys:cancel",
+  aliases: ["cancel"],
+  summary: "End a deploy that is not live yet; without a number the one that runs or waits",
+  examples: ["cancel shop", "deploys:cancel shop 42"],
+  needs: "developer",
+  changes: true,
+  input: OneDeploy,
+  words: { positional: ["app", "number"] },
+  auditInput: ({ number }) => ({ number: number ?? "the newest" }),
+  async run({ tx, actor }, input) {
+    const app = await getApp(tx, actor.orgId, input.app);
+    const row = await pickUnfinished(tx, app, input.number);
+    if (isFinal(row.status)) {
+      const hint = row.status === "live" ? `zyndra releases:rollback ${app.name} goes back to the release before` : undefined;
+      throw new UserError("conflict", `deploy #${row.number} of ${app.name} is ${row.status} already`, hint);
+    }
+    if (row.switchedAt !== null) {
+      const hint = `zyndra releases:rollback ${app.name} goes back to the release before`;
+      throw new UserError("conflict", `deploy #${row.number} of ${app.name} is already live; roll back instead`, hint);
+    }
+    await requestCancel(tx, row.id, actor.name);
+    await publish(tx, deployTopic(row.id), app, [{ type: "cancel", by: actor.name }]);
+    await ring(tx, cancelTopic(row.id));
+    if (row.status === "queued") await endQueued(tx, app, row, actor.name);
+    return { appName: app.name, deployId: row.id, number: row.number, wasQueued: row.status === "queued" };
+  },
+  view: ({ appName, number, wasQueued }) => ({
+    text: wasQueued ? `deploy #${number} of ${appName} is cancelled` : `deploy #${number} of ${appName} is being stopped`,
+  }),
+  follow: ({ appName, deployId, number }) => ({ kind: "deploy", appName, deployId, number, detach: true }),
+});
+
+export const retry = defineCommand({
+  name: "deploys:retry",
+  aliases: ["retry"],
+  summary: "Try a deploy again as it was asked for; without a number the newest",
+  examples: ["deploys:retry shop", "deploys:retry shop 42"],
+  needs: "developer",
+  changes: true,
+  input: z.strictObject({ app: ExistingApp, number: DeployNumber.optional(), detach: z.boolean().default(false) }),
+  words: { positional: ["app", "number"], flags: { detach: { kind: "switch", summary: "do not wait for the end" } } },
+  auditInput: ({ number }) => ({ number: number ?? "the newest" }),
+  async run({ deps, tx, actor }, input) {
+    const app = await getApp(tx, actor.orgId, input.app);
+    const row = await pickDeploy(tx, app, input.number);
+    if (!isFinal(row.status)) {
+      throw new UserError("conflict", `deploy #${row.number} of ${app.name} is not over yet`, `zyndra deploys:logs ${app.name} ${row.number} follows it`);
+    }
+    if (row.status === "live") {
+      throw new UserError("conflict", `deploy #${row.number} of ${app.name} went live`, `zyndra deploy ${app.name} deploys main again`);
+    }
+    if (row.kind === "config") {
+      const names = row.title.replace(/^config: /, "").split(", ");
+      const again = await startConfigDeploy(tx, app, actor, names);
+      if (!again) throw new UserError("conflict", `${app.name} has nothing live: the next push takes the config`);
+      return started(app, { deploy: again, followed: false });
+    }
+    if ((await deps.repos.resolveCommit(app.id, row.commit!)) === null) {
+      throw new UserError("gone", `the commit of deploy #${row.number} is no longer kept`, "git push zyndra main");
+    }
+    const { kind, title, commit, pushedOver, targetReleaseId, skipCache, number } = row;
+    return started(
+      app,
+      await startDeploy(deps, tx, app.id, actor, {
+        requestId: randomUUID(),
+        kind,
+        title,
+        commit: commit!,
+        pushedOver,
+        ...(targetReleaseId ? { targetReleaseId } : {}),
+        skipCache,
+        retryOf: number,
+      }),
+    );
+  },
+  view: ({ appName, number }) => ({ text: `${appName}, deploy #${number}` }),
+  follow: ({ appName, deployId, number }, { detach }) => ({ kind: "deploy", appName, deployId, number, detach }),
+});
+
+function started(app: AppRow, { deploy: row, followed }: { deploy: DeployRow; followed: boolean }) {
+  return { appName: app.name, deployId: row.id, number: row.number, followed };
+}
+
+/** Nobody works on a queued deploy, so its end is written here. */
+async function endQueued(tx: Db, app: AppRow, row: DeployRow, by: string): Promise<void> {
+  const cause = { headline: `cancelled by ${by}` };
+  const ended = await endDeploy(tx, row.id, { status: "cancelled", cause, told: true });
+  if (!ended) return;
+  const said = headline({ appName: app.name, number: row.number, status: "cancelled", tookMs: ended.tookMs, cause });
+  await publish(tx, deployTopic(row.id), app, [
+    { type: "log", lines: [{ kind: "error", text: cause.headline }] },
+    { type: "deploy", status: "cancelled", headline: said, cause },
+  ]);
+}
+
+async function pickDeploy(db: Db, app: AppRow, number: number | undefined): Promise<DeployRow> {
+  if (number !== undefined) return getDeployByNumber(db, app, number);
+  const [newest] = await listDeploys(db, app.id, 1);
+  if (newest) return newest.deploy;
+  throw new UserError("not_found", `${app.name} has no deploys yet`, "git push zyndra main makes the first");
+}
+
+/** What runs is meant before what waits. */
+async function pickUnfinished(db: Db, app: AppRow, number: number | undefined): Promise<DeployRow> {
+  if (number !== undefined) return getDeployByNumber(db, app, number);
+  const unfinished = await listUnfinished(db, app.id);
+  const meant = unfinished.find((row) => row.status !== "queued") ?? unfinished[0];
+  if (meant) return meant;
+  throw new UserError("conflict", `nothing of ${app.name} is being deployed`, `zyndra deploys ${app.name} lists what was`);
+}

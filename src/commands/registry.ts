@@ -1,0 +1,39 @@
+import { createApp, destroyApp, listAllApps, showApp } from "./apps.ts";
+import type { Command } from "./command.ts";
+import { listConfig, setConfig, unsetConfig } from "./config.ts";
+import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
+import { showLogs } from "./logs.ts";
+import { listProcesses, scale } from "./ps.ts";
+import { listAllReleases, rollback } from "./releases.ts";
+import { createToken, listMyTokens, revoke } from "./tokens.ts";
+
+/** All that can be asked for, in the order in which help shows it. */
+export const commands: Command[] = [
+  listAllApps,
+  createApp,
+  showApp,
+  destroyApp,
+  deploy,
+  listAllDeploys,
+  showDeployLogs,
+  cancel,
+  retry,
+  listAllReleases,
+  rollback,
+  listConfig,
+  setConfig,
+  unsetConfig,
+  listProcesses,
+  scale,
+  showLogs,
+  listMyTokens,
+  createToken,
+  revoke,
+];
+
+const byWord = new Map(commands.flatMap((command) => [command.name, ...(command.aliases ?? [])].map((word) => [word, command])));
+
+/** The command that a word or a friendlier form of it means. */
+export function findCommand(word: string): Command | undefined {
+  return byWord.get(word);
+}

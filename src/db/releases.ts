@@ -1,0 +1,150 @@
+import { and, desc, eq, isNotNull, ne, sql } from "drizzle-orm";
+import { UserError } from "../errors.ts";
+import type { Cause } from "../model/cause.ts";
+import type { ProcessTypes } from "../model/process-types.ts";
+import type { Db } from "./client.ts";
+import { type AppRow, apps, type BuildRow, builds, deploys, type ReleaseRow, releases } from "./schema.ts";
+
+export async function insertBuild(
+  tx: Db,
+  app: AppRow,
+  build: { id: string; commit: string; inputs: string },
+): Promise<BuildRow> {
+  const [row] = await tx
+    .insert(builds)
+    .values({ appId: app.id, orgId: app.orgId, projectId: app.projectId, status: "pending", ...build })
+    .returning();
+  return row!;
+}
+
+export async function getBuild(db: Db, buildId: string): Promise<BuildRow> {
+  const [row] = await db.select().from(builds).where(eq(builds.id, buildId));
+  if (!row) throw new Error(`build ${buildId} does not exist`);
+  return row;
+}
+
+/** The newest build that succeeded with exactly these inputs and whose image is still there. */
+export async function findBuildByInputs(db: Db, appId: string, inputs: string) {
+  const [row] = await db
+    .select({ build: builds, deployNumber: deploys.number })
+    .from(builds)
+    .leftJoin(deploys, eq(deploys.buildId, builds.id))
+    .where(and(eq(builds.appId, appId), eq(builds.inputs, inputs), eq(builds.status, "succeeded"), isNotNull(builds.image)))
+    .orderBy(desc(builds.createdAt), deploys.number)
+    .limit(1);
+  return row ?? null;
+}
+
+export type BuildEnding =
+  | {
+      status: "succeeded";
+      image: string;
+      processTypes: ProcessTypes;
+      releaseCommand: string | null;
+      summary: string;
+      sizeBytes: number;
+    }
+  | { status: "failed"; cause: Cause };
+
+export async function endBuild(tx: Db, buildId: string, ending: BuildEnding): Promise<BuildRow> {
+  const [row] = await tx
+    .update(builds)
+    .set({ ...ending, finishedAt: sql`now()` })
+    .where(eq(builds.id, buildId))
+    .returning();
+  return row!;
+}
+
+export type NewRelease = Pick<
+  ReleaseRow,
+  | "id"
+  | "deployId"
+  | "buildId"
+  | "commit"
+  | "image"
+  | "processTypes"
+  | "releaseCommand"
+  | "sealedConfig"
+  | "description"
+  | "createdBy"
+>;
+
+/** Makes the app's next release. The caller holds the app's row, so versions come without gaps. */
+export async function insertRelease(tx: Db, app: AppRow, release: NewRelease): Promise<ReleaseRow> {
+  const [counted] = await tx
+    .update(apps)
+    .set({ releaseCount: sql`${apps.releaseCount} + 1` })
+    .where(eq(apps.id, app.id))
+    .returning({ version: apps.releaseCount });
+  const [row] = await tx
+    .insert(releases)
+    .values({ appId: app.id, orgId: app.orgId, projectId: app.projectId, version: counted!.version, ...release })
+    .returning();
+  return row!;
+}
+
+export async function getRelease(db: Db, releaseId: string): Promise<ReleaseRow> {
+  const [row] = await db.select().from(releases).where(eq(releases.id, releaseId));
+  if (!row) throw new Error(`release ${releaseId} does not exist`);
+  return row;
+}
+
+/** What is live, or null before the first time. */
+export async function findLiveRelease(db: Db, app: Pick<AppRow, "liveReleaseId">): Promise<ReleaseRow | null> {
+  return app.liveReleaseId === null ? null : getRelease(db, app.liveReleaseId);
+}
+
+/** A rollback's target: the named version, or the one that was live before this one. @throws UserError */
+export async function getRollbackTarget(db: Db, app: AppRow, version: number | undefined): Promise<ReleaseRow> {
+  if (version !== undefined) {
+    const [row] = await db.select().from(releases).where(and(eq(releases.appId, app.id), eq(releases.version, version)));
+    const hint = `zyndra releases ${app.name} lists what there is`;
+    if (!row) throw new UserError("not_found", `${app.name} has no release v${version}`, hint);
+    if (row.liveAt === null) throw new UserError("conflict", `v${version} of ${app.name} was never live`, hint);
+    return row;
+  }
+  const [row] = await db
+    .select()
+    .from(releases)
+    .where(and(eq(releases.appId, app.id), isNotNull(releases.liveAt), ne(releases.id, app.liveReleaseId ?? app.id)))
+    .orderBy(desc(releases.liveAt), desc(releases.version))
+    .limit(1);
+  if (row) return row;
+  const hint = "a rollback needs a release that was live before";
+  throw new UserError("conflict", `${app.name} has no release to go back to`, hint);
+}
+
+/** The newest releases of an app, each with how its deploy ended. */
+export async function listReleases(db: Db, appId: string, limit: number) {
+  return db
+    .select({ release: releases, deployStatus: deploys.status, cause: deploys.cause })
+    .from(releases)
+    .innerJoin(deploys, eq(deploys.id, releases.deployId))
+    .where(eq(releases.appId, appId))
+    .orderBy(desc(releases.version))
+    .limit(limit);
+}
+
+/** What is live from now on; a push moves main with it, in the same transaction. */
+export async function markLive(
+  tx: Db,
+  live: { appId: string; releaseId: string; mainCommit: string | undefined; formationRevision: number },
+): Promise<void> {
+  await tx.update(releases).set({ liveAt: sql`now()` }).where(eq(releases.id, live.releaseId));
+  await tx
+    .update(apps)
+    .set({
+      liveReleaseId: live.releaseId,
+      formationAppliedRevision: sql`greatest(${apps.formationAppliedRevision}, ${live.formationRevision})`,
+      ...(live.mainCommit === undefined ? {} : { mainCommit: live.mainCommit }),
+    })
+    .where(eq(apps.id, live.appId));
+}
+
+/** What runs has caught up with this revision of the formation. */
+export async function markFormationApplied(tx: Db, appId: string, revision: number): Promise<void> {
+  await tx
+    .update(apps)
+    .set({ formationAppliedRevision: sql`greatest(${apps.formationAppliedRevision}, ${revision})` })
+    .where(eq(apps.id, appId));
+}

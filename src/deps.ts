@@ -1,0 +1,36 @@
+import type { Builder } from "./builder/builder.ts";
+import type { Database } from "./db/client.ts";
+import type { DeployLogs } from "./events/deploy-logs.ts";
+import type { Events } from "./events/events.ts";
+import type { Log } from "./log.ts";
+import type { Queue } from "./queue/queue.ts";
+import type { Repos } from "./repos/repos.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import type { Keyring } from "./secrets/keyring.ts";
+
+/** What the floors above stand on: the seams, the store and the log. Each function takes the parts it needs. */
+export type Deps = {
+  db: Database;
+  events: Events;
+  deployLogs: DeployLogs;
+  queue: Queue;
+  repos: Repos;
+  builder: Builder;
+  runtime: Runtime;
+  keyring: Keyring;
+  log: Log;
+  limits: Limits;
+};
+
+/** How long the steps of a deploy may take, and how a worker holds its lease. */
+export type Limits = {
+  buildMs: number;
+  releaseMs: number;
+  rolloutMs: number;
+  /** A lease not renewed for this long is free to take. */
+  leaseMs: number;
+  /** How often the sweeper looks for what no ring told of. */
+  sweepMs: number;
+  /** How many apps one worker works on at once. */
+  appsAtOnce: number;
+};

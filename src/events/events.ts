@@ -1,0 +1,140 @@
+import pg from "pg";
+import type { Database } from "../db/client.ts";
+import { eventChannel, listEvents } from "../db/events.ts";
+import type { Log } from "../log.ts";
+import type { StoredEvent } from "../model/event.ts";
+
+/** Who is told what: rows in Postgres, `NOTIFY` the doorbell. */
+export type Events = {
+  /**
+   * A topic's events after number `after`, then those to come, in order and without gaps, until the signal aborts.
+   * A lost database delays it and loses nothing.
+   */
+  follow(topic: string, after: number, signal: AbortSignal): AsyncGenerator<StoredEvent, void>;
+  /** Calls `ring` whenever something may have happened in a topic. Answers the way to end it. */
+  watch(topic: string, ring: () => void): () => void;
+  close(): Promise<void>;
+};
+
+/** NOTIFY may be lost with its connection, so a follower looks by itself after this long. */
+const lookAgainMs = 10_000;
+const reconnectMs = 250;
+const pageSize = 200;
+
+/** Opens the one listening connection of this process; it is made again whenever it breaks. */
+export async function openEvents(db: Database, log: Log): Promise<Events> {
+  const rings = new Map<string, Set<() => void>>();
+  const closing = new AbortController();
+  const listener = keepListening(db.url, log, closing.signal, (topics) => {
+    for (const topic of topics ?? rings.keys()) for (const ring of [...(rings.get(topic) ?? [])]) ring();
+  });
+  await listener.listening;
+
+  const watch = (topic: string, ring: () => void) => {
+    const ofTopic = rings.get(topic) ?? new Set();
+    rings.set(topic, ofTopic.add(ring));
+    return () => {
+      ofTopic.delete(ring);
+      if (ofTopic.size === 0 && rings.get(topic) === ofTopic) rings.delete(topic);
+    };
+  };
+
+  return {
+    watch,
+    async *follow(topic, after, signal) {
+      const stop = AbortSignal.any([signal, closing.signal]);
+      const bell = openBell(stop);
+      const unwatch = watch(topic, bell.ring);
+      try {
+        let seen = after;
+        while (!stop.aborted) {
+          const page = await listEvents(db.db, topic, seen, pageSize).catch((error) => {
+            log.warn({ err: error, topic }, "events could not be read, trying again");
+            return undefined;
+          });
+          for (const event of page ?? []) {
+            if (stop.aborted) return;
+            seen = event.seq;
+            yield event;
+          }
+          if (page === undefined) await bell.heard(1_000);
+          else if (page.length < pageSize) await bell.heard(lookAgainMs);
+        }
+      } finally {
+        unwatch();
+      }
+    },
+    async close() {
+      closing.abort();
+      await listener.ended;
+    },
+  };
+}
+
+/** A ring that came while nobody waited is still heard. */
+function openBell(stop: AbortSignal) {
+  let rung = false;
+  let wake: (() => void) | undefined;
+  return {
+    ring() {
+      rung = true;
+      wake?.();
+    },
+    async heard(withinMs: number): Promise<void> {
+      if (!rung && !stop.aborted) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, withinMs);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+          stop.addEventListener("abort", wake, { once: true });
+        });
+        if (wake) stop.removeEventListener("abort", wake);
+        wake = undefined;
+      }
+      rung = false;
+    },
+  };
+}
+
+/** Holds LISTEN over breaks; after each one everybody is rung, since anything may have been missed. */
+function keepListening(url: string, log: Log, stop: AbortSignal, heard: (topics: string[] | undefined) => void) {
+  let first = () => {};
+  const listening = new Promise<void>((resolve) => (first = resolve));
+
+  const once = async () => {
+    const client = new pg.Client({ connectionString: url, application_name: "zyndra events", keepAlive: true });
+    const broken = new Promise<void>((resolve) => {
+      client.on("error", () => resolve());
+      client.on("end", () => resolve());
+      stop.addEventListener("abort", () => resolve(), { once: true });
+    });
+    try {
+      await client.connect();
+      client.on("notification", (message) => heard(message.payload?.split(" ") ?? []));
+      await client.query(`listen ${eventChannel}`);
+      heard(undefined);
+      first();
+      await broken;
+    } catch (error) {
+      log.warn({ err: error }, "listening for events failed, trying again");
+    } finally {
+      await client.end().catch(() => {});
+    }
+  };
+
+  const ended = (async () => {
+    while (!stop.aborted) {
+      await once();
+      if (!stop.aborted) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, reconnectMs);
+          stop.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+        });
+      }
+    }
+    first();
+  })();
+  return { listening, ended };
+}

@@ -1,0 +1,52 @@
+import { z } from "zod";
+import { clip } from "./names.ts";
+
+/** The name of a config var: what POSIX calls an environment variable name. */
+export const configNamePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+/** The longest value, so that all vars of an app fit into one process's environment (Linux: 128 KiB a string). */
+export const maxConfigValueBytes = 32 * 1024;
+
+const reserved = new Map([
+  ["PORT", "Zyndra gives each process its own PORT"],
+  ["PATH", "PATH is made by the builder"],
+  ["HOME", "HOME is made by the runtime"],
+]);
+
+export const ConfigName = z
+  .string()
+  .regex(configNamePattern, {
+    error: (issue) =>
+      `"${clip(String(issue.input))}" is not a config var's name: letters, digits and underscores, no digit first`,
+  })
+  .refine((name) => !reserved.has(name) && !name.startsWith("ZYNDRA_"), {
+    error: (issue) => {
+      const name = String(issue.input);
+      return `${name} cannot be set: ${reserved.get(name) ?? "names that begin with ZYNDRA_ are the platform's"}`;
+    },
+  });
+
+/** `LOG_LEVEL=debug GREETING=hi`: everything after the first `=` is the value. */
+export const ConfigAssignments = z
+  .array(z.string())
+  .min(1, "which config vars? For example: LOG_LEVEL=debug")
+  .transform((words, context): Record<string, string> => {
+    const assignments: Record<string, string> = {};
+    for (const word of words) {
+      const at = word.indexOf("=");
+      const name = at < 0 ? word : word.slice(0, at);
+      const parsed = ConfigName.safeParse(name);
+      if (at < 0) {
+        // The word is not shown whole: it may be a value whose name was forgotten.
+        context.addIssue(`"${clip(word, 12)}" is no NAME=VALUE`);
+      } else if (!parsed.success) {
+        context.addIssue(parsed.error.issues[0]!.message);
+      } else if (Buffer.byteLength(word.slice(at + 1)) > maxConfigValueBytes) {
+        context.addIssue(`the value of ${name} is longer than ${maxConfigValueBytes / 1024} KiB`);
+      } else if (word.includes("\0")) {
+        context.addIssue(`the value of ${name} contains a NUL byte, which no environment can hold`);
+      } else {
+        assignments[name] = word.slice(at + 1);
+      }
+    }
+    return assignments;
+  });

@@ -1,0 +1,27 @@
+import type { Cause } from "./cause.ts";
+import type { DeployStatus } from "./deploy.ts";
+import type { LogLine } from "./log-line.ts";
+import type { Formation } from "./process-types.ts";
+
+/** What can happen, as it is stored and sent to whoever follows. */
+export type EventData =
+  /** A chunk of a deploy's log. */
+  | { type: "log"; lines: LogLine[] }
+  /** A deploy moved on. On a final status this is the last event of its topic. */
+  | { type: "deploy"; status: DeployStatus; headline: string; cause?: Cause; version?: number }
+  /** Someone asked a deploy to end. */
+  | { type: "cancel"; by: string }
+  /** What runs was changed without a deploy. */
+  | { type: "scaled"; formation: Formation; revision: number; cause?: Cause }
+  | { type: "destroyed"; by: string; cause?: Cause };
+
+export type StoredEvent = { topic: string; seq: number; at: Date; data: EventData };
+
+/** The stream of one deploy: its log and its changes of state. */
+export const deployTopic = (deployId: string) => `deploy:${deployId}`;
+/** The stream of an app: what is changed about it outside deploys. */
+export const appTopic = (appId: string) => `app:${appId}`;
+/** Rung when a deploy is to end; nothing is stored in it. */
+export const cancelTopic = (deployId: string) => `cancel:${deployId}`;
+/** Rung when there is something in the outbox. */
+export const outboxTopic = "outbox";

@@ -1,0 +1,53 @@
+import { isPassing } from "../db/client.ts";
+import type { DeployRow } from "../db/schema.ts";
+import { StaleLease } from "../db/work.ts";
+import type { Deps } from "../deps.ts";
+import { ensureBuild } from "./build.ts";
+import { HandBack, type HeldApp } from "./lease.ts";
+import { ensureRelease, runReleaseCommand } from "./release.ts";
+import { goLive, rollOut } from "./rollout.ts";
+import { Cancelled, openStory, type Story } from "./story.ts";
+
+/**
+ * One deploy, from a queued row to a running release. Read this function to know what a deploy is. Each chapter is safe
+ * to run twice, so that a deploy whose worker died is simply run again.
+ * @throws StaleLease or HandBack: the deploy goes on elsewhere
+ */
+export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): Promise<void> {
+  const story = await openStory(deps, held, deploy);
+  try {
+    const build = await ensureBuild(story);
+    if (!build.ok) return await story.end("failed", build.cause);
+
+    const release = await ensureRelease(story, build);
+    if (release.unchanged) return await goLive(story, release.row);
+    const prepared = await runReleaseCommand(story, release);
+    if (!prepared.ok) return await story.end("failed", prepared.cause);
+
+    const rollout = await rollOut(story, release);
+    if (!rollout.ok) return await story.end(rollout.cancelled ? "cancelled" : "failed", rollout.cause);
+
+    await goLive(story, release.row, rollout.formationRevision);
+  } catch (error) {
+    await endBroken(story, error);
+  } finally {
+    story.close();
+    await deps.deployLogs.stored(deploy.id);
+  }
+}
+
+/** A deploy ends as cancelled, goes on elsewhere, or ends as failed by our own fault: it never stays in between. */
+async function endBroken(story: Story, error: unknown): Promise<void> {
+  const { deps, deploy, held, signal } = story;
+  const reason = signal.aborted ? signal.reason : error;
+  if (held.signal.aborted || reason instanceof StaleLease || reason instanceof HandBack || isPassing(error)) throw reason;
+  if (reason instanceof Cancelled) {
+    return story.end("cancelled", { headline: `cancelled by ${reason.by}` });
+  }
+  deps.log.error({ err: error, deploy: deploy.id, number: deploy.number, app: held.app.name }, "a deploy broke");
+  return story.end("failed", {
+    headline: "Zyndra itself failed",
+    detail: error instanceof Error ? error.message : String(error),
+    hint: `the platform's log says more under ${deploy.id}; push again, or zyndra deploys:retry ${held.app.name} ${deploy.number}`,
+  });
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from "node:crypto";
+import { findLiveRelease, getRelease, insertRelease } from "../db/releases.ts";
+import type { Db } from "../db/client.ts";
+import { noteDeploy } from "../db/deploys.ts";
+import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
+import type { Cause } from "../model/cause.ts";
+import { shortId } from "../model/deploy.ts";
+import type { ReleaseSpec } from "../runtime/runtime.ts";
+import { changedNames, type ConfigVars, orgKeyOf, readConfig, readSnapshot, sealSnapshot } from "./config-snapshot.ts";
+import type { Story } from "./story.ts";
+
+/** A release of this deploy, with its config vars in the clear. `unchanged` = it is live already, nothing is to be done. */
+export type MadeRelease = { row: ReleaseRow; config: ConfigVars; unchanged: boolean };
+
+/** Image + config vars as they are now → vN: the second chapter. */
+export async function ensureRelease(story: Story, built: { build: BuildRow }): Promise<MadeRelease> {
+  const { deps, deploy } = story;
+  await story.advance("releasing");
+  const madeBefore = await deps.db.persist(({ db }) => findRelease(db, story));
+  if (madeBefore) {
+    const config = await deps.db.persist(({ db }) => readSnapshot(deps, db, madeBefore));
+    story.hide(config);
+    return { row: madeBefore, config, unchanged: false };
+  }
+  const made = await story.commit((tx, app) => makeRelease(story, tx, app, built.build));
+  story.hide(made.config);
+  if (made.unchanged) {
+    story.write({ kind: "text", text: `v${made.row.version} has this config already` });
+  } else {
+    story.write({ kind: "step", text: `Releasing v${made.row.version}` });
+    story.write({ kind: "text", text: made.summary });
+  }
+  deps.log.info({ app: story.held.app.name, version: made.row.version, deploy: deploy.number }, "release made");
+  return made;
+}
+
+/** The release that this deploy made before it was interrupted. */
+async function findRelease(db: Db, story: Story): Promise<ReleaseRow | null> {
+  return story.deploy.releaseId === null ? null : getRelease(db, story.deploy.releaseId);
+}
+
+async function makeRelease(
+  story: Story,
+  tx: Db,
+  app: AppRow,
+  build: BuildRow,
+): Promise<MadeRelease & { summary: string }> {
+  const { deps, deploy } = story;
+  const config = await readConfig(deps, tx, app);
+  const live = await findLiveRelease(tx, app);
+  const liveConfig = live ? await readSnapshot(deps, tx, live) : undefined;
+  const changed = liveConfig ? changedNames(liveConfig, config) : [];
+  if (deploy.kind === "config" && live && changed.length === 0) {
+    await noteDeploy(tx, deploy.id, { releaseId: live.id });
+    return { row: live, config, unchanged: true, summary: "" };
+  }
+  const id = randomUUID();
+  const row = await insertRelease(tx, app, {
+    id,
+    deployId: deploy.id,
+    buildId: build.id,
+    commit: build.commit,
+    image: build.image!,
+    processTypes: build.processTypes!,
+    releaseCommand: build.releaseCommand,
+    sealedConfig: sealSnapshot(await orgKeyOf(deps, tx, app.orgId), app.orgId, id, config),
+    description: describe(story),
+    createdBy: deploy.actorName,
+  });
+  await noteDeploy(tx, deploy.id, { releaseId: id });
+  return { row, config, unchanged: false, summary: configSummary(config, live, changed) };
+}
+
+function describe(story: Story): string {
+  const { kind, title, commit } = story.deploy;
+  return kind === "push" || kind === "deploy" ? `${shortId(commit!)} ${title}` : title;
+}
+
+/** `5 config vars, LOG_LEVEL changed since v11` */
+function configSummary(config: ConfigVars, live: ReleaseRow | null, changed: string[]): string {
+  const count = Object.keys(config).length;
+  const vars = count === 0 ? "no config vars" : count === 1 ? "1 config var" : `${count} config vars`;
+  if (!live || changed.length === 0) return vars;
+  const shown = changed.length > 4 ? `${changed.slice(0, 3).join(", ")} and ${changed.length - 3} more` : changed.join(", ");
+  return `${vars}, ${shown} changed since v${live.version}`;
+}
+
+/**
+ * The release command, before the new release serves: at least once, never for a rollback. Its failure keeps the old
+ * version, and the release is never live.
+ */
+export async function runReleaseCommand(story: Story, release: MadeRelease): Promise<{ ok: true } | { ok: false; cause: Cause }> {
+  const { deps, deploy, signal, write } = story;
+  const command = release.row.releaseCommand;
+  if (command === null || deploy.kind === "rollback" || deploy.releaseCommandDoneAt !== null) return { ok: true };
+  write({ kind: "text", text: command });
+  const last: string[] = [];
+  const timeout = AbortSignal.timeout(deps.limits.releaseMs);
+  const keepLast: typeof write = (line) => {
+    if (last.push(line.text) > 20) last.shift();
+    write(line);
+  };
+  try {
+    const spec = releaseSpec(story.held.app, release, {});
+    const exitCode = await deps.runtime.processes.run(spec, command, keepLast, AbortSignal.any([signal, timeout]));
+    if (exitCode === 0) {
+      await story.note({ releaseCommandDone: true });
+      return { ok: true };
+    }
+    return {
+      ok: false,
+      cause: {
+        headline: "the release command failed",
+        detail: `${command}: exit ${exitCode}`,
+        hint: "mend it, commit, push again",
+        lastLines: last,
+      },
+    };
+  } catch (error) {
+    if (!timeout.aborted || signal.aborted) throw error;
+    const minutes = Math.round(deps.limits.releaseMs / 60_000);
+    return { ok: false, cause: { headline: `the release command took longer than ${minutes} min`, detail: command, lastLines: last } };
+  }
+}
+
+/** What a runtime needs to know of a release. */
+export function releaseSpec(app: AppRow, release: { row: ReleaseRow; config: ConfigVars }, formation: Record<string, number>): ReleaseSpec {
+  const { row, config } = release;
+  return {
+    appId: app.id,
+    appName: app.name,
+    releaseId: row.id,
+    version: row.version,
+    image: row.image,
+    env: config,
+    processTypes: row.processTypes,
+    formation,
+  };
+}

@@ -1,0 +1,97 @@
+import { getFormation, findAppById } from "../db/apps.ts";
+import { allowSwitch, endDeploy, getDeploy } from "../db/deploys.ts";
+import { publish } from "../db/events.ts";
+import { getRelease, markFormationApplied, markLive } from "../db/releases.ts";
+import type { ReleaseRow } from "../db/schema.ts";
+import { holdFence } from "../db/work.ts";
+import type { Deps } from "../deps.ts";
+import type { Cause } from "../model/cause.ts";
+import { appTopic } from "../model/event.ts";
+import { effectiveFormation, type Formation, type ProcessTypes } from "../model/process-types.ts";
+import { readSnapshot } from "./config-snapshot.ts";
+import { settleEndings } from "./endings.ts";
+import type { HeldApp } from "./lease.ts";
+import { type MadeRelease, releaseSpec } from "./release.ts";
+import type { Story } from "./story.ts";
+
+export type RolledOut = { ok: true; formationRevision: number } | { ok: false; cancelled: boolean; cause: Cause };
+
+/** Release → running and healthy: the third chapter. The old version serves until the new one is. */
+export async function rollOut(story: Story, release: MadeRelease): Promise<RolledOut> {
+  const { deps, deploy, held, signal, write } = story;
+  await story.advance("rolling_out");
+  const wanted = await wantedFormation(deps, held, release.row.processTypes);
+  write({ kind: "step", text: "Rolling out" });
+  const outcome = await deps.runtime.rollout.apply(releaseSpec(held.app, release, wanted.formation), held.lease.fence, {
+    write,
+    maySwitch: () => story.commit((tx) => allowSwitch(tx, deploy.id)),
+    signal,
+    timeoutMs: deps.limits.rolloutMs,
+  });
+  if (outcome.ok) return { ok: true, formationRevision: wanted.revision };
+  if ("cause" in outcome) return { ok: false, cancelled: false, cause: outcome.cause };
+  const { cancelRequestedBy } = await deps.db.persist(({ db }) => getDeploy(db, deploy.id));
+  return { ok: false, cancelled: true, cause: { headline: `cancelled by ${cancelRequestedBy}` } };
+}
+
+/**
+ * What is live from now on, in one transaction with main; then the repository's main is mirrored, then everyone is told.
+ */
+export async function goLive(story: Story, release: ReleaseRow, formationRevision = 0): Promise<void> {
+  const { deps, deploy, held } = story;
+  await deps.deployLogs.stored(deploy.id);
+  await story.commit(async (tx, app) => {
+    await markLive(tx, {
+      appId: app.id,
+      releaseId: release.id,
+      mainCommit: deploy.kind === "push" ? deploy.commit! : undefined,
+      formationRevision,
+    });
+    await endDeploy(tx, deploy.id, { status: "live", told: false });
+  });
+  deps.log.info({ app: held.app.name, version: release.version, deploy: deploy.number }, "release went live");
+  const app = await deps.db.persist(({ db }) => findAppById(db, deploy.appId), held.signal);
+  if (app) await deps.db.persist(() => settleEndings(deps, held.lease, app), held.signal);
+}
+
+/** Makes what runs follow a formation that was changed without a deploy. */
+export async function applyFormation(deps: Deps, held: HeldApp): Promise<void> {
+  const { app, lease, signal } = held;
+  const release = app.liveReleaseId === null ? null : await getRelease(deps.db.db, app.liveReleaseId);
+  const wanted = await wantedFormation(deps, held, release?.processTypes ?? {});
+  let cause: Cause | undefined;
+  if (release) {
+    const config = await readSnapshot(deps, deps.db.db, release);
+    const outcome = await deps.runtime.rollout.apply(releaseSpec(app, { row: release, config }, wanted.formation), lease.fence, {
+      write: () => {},
+      maySwitch: async () => true,
+      signal,
+      timeoutMs: deps.limits.rolloutMs,
+    });
+    if (!outcome.ok && "cause" in outcome) cause = outcome.cause;
+  }
+  await deps.db.persist(
+    (db) =>
+      db.transaction(async (tx) => {
+        await holdFence(tx, lease);
+        await markFormationApplied(tx, app.id, wanted.revision);
+        const scaled = { type: "scaled", formation: wanted.formation, revision: wanted.revision, ...(cause && { cause }) } as const;
+        await publish(tx, appTopic(app.id), app, [scaled]);
+      }),
+    signal,
+  );
+}
+
+/** The formation as it is asked for now, and the revision that stands for it. */
+async function wantedFormation(
+  deps: Pick<Deps, "db">,
+  held: HeldApp,
+  processTypes: ProcessTypes,
+): Promise<{ formation: Formation; revision: number }> {
+  return deps.db.persist(async ({ db }) => {
+    // The revision is read first: what changes in between is applied again afterwards.
+    const app = await findAppById(db, held.app.id);
+    const formation = effectiveFormation(processTypes, await getFormation(db, held.app.id));
+    return { formation, revision: app?.formationRevision ?? 0 };
+  }, held.signal);
+}

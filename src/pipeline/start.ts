@@ -1,0 +1,129 @@
+import { randomUUID } from "node:crypto";
+import { insertRing, lockApp } from "../db/apps.ts";
+import type { Db } from "../db/client.ts";
+import {
+  findDeployByRequest,
+  findWaitingConfigDeploy,
+  insertDeploy,
+  listUnfinished,
+  renameDeploy,
+  takeDeployNumber,
+} from "../db/deploys.ts";
+import { publish } from "../db/events.ts";
+import type { AppRow, DeployRow } from "../db/schema.ts";
+import type { Deps } from "../deps.ts";
+import { UserError } from "../errors.ts";
+import type { Actor } from "../model/actor.ts";
+import { type DeployKind, isSourceWork, shortId } from "../model/deploy.ts";
+import { deployTopic } from "../model/event.ts";
+import type { LogLine } from "../model/log-line.ts";
+
+/** What is to be brought to life. */
+export type DeployRequest = {
+  /** The push's own id, or another name of this request: asking twice is one deploy. */
+  requestId: string;
+  kind: Exclude<DeployKind, "config">;
+  title: string;
+  commit: string;
+  /** A push's old value of main; null where there was none. */
+  pushedOver?: string | null;
+  targetReleaseId?: string;
+  skipCache?: boolean;
+  retryOf?: number;
+};
+
+export type Started = { deploy: DeployRow; /** It was there before: the asker only follows. */ followed: boolean };
+
+/**
+ * The one way in: writes the deploy and the ring for it, inside the transaction of the command that asks. The commit is
+ * kept from garbage collection before the row is there; a keep-ref whose transaction fails is overwritten by the next.
+ * @throws UserError gone
+ */
+export async function startDeploy(
+  deps: Pick<Deps, "repos">,
+  tx: Db,
+  appId: string,
+  actor: Actor,
+  request: DeployRequest,
+): Promise<Started> {
+  const app = await lockApp(tx, appId);
+  refuseWhereGoing(app);
+  const same = (await findDeployByRequest(tx, app.id, request.requestId)) ?? (await findSame(tx, app, request));
+  if (same) return { deploy: same, followed: true };
+  const { requestId, kind, title, commit, pushedOver, targetReleaseId, skipCache, retryOf } = request;
+  const number = await takeDeployNumber(tx, app.id);
+  await deps.repos.writeKeepRef(app.id, number, commit);
+  const deploy = await insertDeploy(tx, app, {
+    id: randomUUID(),
+    number,
+    kind,
+    requestId,
+    userId: actor.userId,
+    actorName: actor.name,
+    door: actor.door,
+    title,
+    commit,
+    pushedOver: pushedOver ?? null,
+    targetReleaseId: targetReleaseId ?? null,
+    skipCache: skipCache ?? false,
+    retryOf: retryOf ?? null,
+  });
+  await publish(tx, deployTopic(deploy.id), app, [{ type: "log", lines: introduction(app, deploy) }]);
+  await insertRing(tx, app);
+  return { deploy, followed: false };
+}
+
+/** The same commit again while its deploy is unfinished, and nothing newer waits: that deploy is followed. */
+async function findSame(tx: Db, app: AppRow, request: DeployRequest): Promise<DeployRow | undefined> {
+  if (request.kind === "rollback") return undefined;
+  const source = (await listUnfinished(tx, app.id)).filter((deploy) => isSourceWork(deploy.kind));
+  const newest = source[0];
+  const isSame = newest?.commit === request.commit && newest.kind === request.kind && !newest.cancelRequestedAt;
+  return isSame ? newest : undefined;
+}
+
+/**
+ * A change of config vars is to be released: joins the one config deploy that waits, or makes it. Null before the first
+ * release: the next push takes the vars. Called inside the transaction that changed them.
+ */
+export async function startConfigDeploy(tx: Db, app: AppRow, actor: Actor, names: string[]): Promise<DeployRow | null> {
+  refuseWhereGoing(app);
+  if (app.liveReleaseId === null && (await listUnfinished(tx, app.id)).length === 0) return null;
+  const waiting = await findWaitingConfigDeploy(tx, app.id);
+  if (waiting) {
+    await renameDeploy(tx, waiting.id, joinedTitle(waiting.title, names));
+    return waiting;
+  }
+  const deploy = await insertDeploy(tx, app, {
+    id: randomUUID(),
+    number: await takeDeployNumber(tx, app.id),
+    kind: "config",
+    requestId: randomUUID(),
+    userId: actor.userId,
+    actorName: actor.name,
+    door: actor.door,
+    title: joinedTitle("", names),
+  });
+  await publish(tx, deployTopic(deploy.id), app, [{ type: "log", lines: introduction(app, deploy) }]);
+  await insertRing(tx, app);
+  return deploy;
+}
+
+function joinedTitle(title: string, names: string[]): string {
+  const before = title.replace(/^config: /, "").split(", ").filter(Boolean);
+  return `config: ${[...new Set([...before, ...names])].join(", ")}`;
+}
+
+function introduction(app: AppRow, deploy: DeployRow): LogLine[] {
+  const what = deploy.kind === "push" || deploy.kind === "deploy" ? `${shortId(deploy.commit!)} "${deploy.title}"` : deploy.title;
+  return [
+    { kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}` },
+    { kind: "hint", text: `Ctrl-C leaves it running; \`zyndra cancel ${app.name}\` stops it` },
+    { kind: "intro", text: "" },
+  ];
+}
+
+function refuseWhereGoing(app: AppRow): void {
+  if (app.destroyRequestedAt === null) return;
+  throw new UserError("gone", `${app.name} is being destroyed, as ${app.destroyRequestedBy} asked`);
+}

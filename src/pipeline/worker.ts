@@ -1,0 +1,106 @@
+import { takeRings } from "../db/apps.ts";
+import { isWaiting, listWaitingApps, StaleLease } from "../db/work.ts";
+import type { Deps } from "../deps.ts";
+import { outboxTopic } from "../model/event.ts";
+import { HandBack, holdApp } from "./lease.ts";
+import { workOn } from "./turns.ts";
+
+export type Worker = { stop(): Promise<void> };
+
+/** Rings of apps that could not be looked at come back with the next sweep. */
+const sweepAtOnce = 100;
+
+/**
+ * Does the work of apps: rung for by the queue, and found by the sweeper, straight from the database, when no ring came.
+ * Several workers may run at once, here and elsewhere; the lease decides who works on what.
+ */
+export async function startWorker(deps: Deps): Promise<Worker> {
+  const { db, queue, events, limits, log } = deps;
+  const stop = new AbortController();
+  const working = new Map<string, Promise<void>>();
+  /** Rung for while it was worked on, or while all hands were full. */
+  const next = new Set<string>();
+
+  const look = (appId: string) => {
+    if (stop.signal.aborted) return;
+    next.add(appId);
+    for (const waiting of next) {
+      if (working.size >= limits.appsAtOnce) return;
+      if (working.has(waiting)) continue;
+      next.delete(waiting);
+      working.set(waiting, workOnce(deps, waiting, stop.signal).finally(() => ended(waiting)));
+    }
+  };
+  const ended = (appId: string) => {
+    working.delete(appId);
+    const [another] = next;
+    if (another !== undefined) look(another);
+  };
+
+  const relay = repeating(log, "rings could not be passed on", async () => {
+    await db.transaction(async (tx) => {
+      for (const appId of await takeRings(tx)) await queue.ring(appId);
+    });
+  });
+  const sweep = repeating(log, "the sweeper could not look", async () => {
+    for (const appId of await listWaitingApps(db.db, sweepAtOnce)) look(appId);
+  });
+
+  await queue.start(async (appId) => look(appId));
+  const unwatch = events.watch(outboxTopic, () => void relay());
+  const timer = setInterval(() => {
+    void relay();
+    void sweep();
+  }, limits.sweepMs);
+  void relay();
+  void sweep();
+
+  return {
+    async stop() {
+      clearInterval(timer);
+      unwatch();
+      stop.abort(new HandBack("the platform stops"));
+      await Promise.all([...working.values(), relay.idle(), sweep.idle()]);
+    },
+  };
+}
+
+/** Works on one app until it has nothing more to do, if it is free to take. */
+async function workOnce(deps: Deps, appId: string, stop: AbortSignal): Promise<void> {
+  try {
+    do {
+      const held = await holdApp(deps, appId, stop);
+      if (!held) return;
+      try {
+        await workOn(deps, held);
+      } finally {
+        await held.release();
+      }
+      // What came after the last look and before the release rang in vain.
+    } while (!stop.aborted && (await isWaiting(deps.db.db, appId)));
+  } catch (error) {
+    if (error instanceof HandBack) return;
+    if (error instanceof StaleLease) deps.log.info({ app: appId }, "an app went on with another worker");
+    else deps.log.error({ err: error, app: appId }, "work on an app was interrupted; the sweeper looks again");
+  }
+}
+
+/** Runs `once` when called, never twice at a time; a call meanwhile makes it run once more. */
+function repeating(log: Deps["log"], trouble: string, once: () => Promise<void>) {
+  let running: Promise<void> | undefined;
+  let again = false;
+  const run = (): Promise<void> => {
+    if (running) {
+      again = true;
+      return running;
+    }
+    running = (async () => {
+      do {
+        again = false;
+        await once().catch((error) => log.debug({ err: error }, trouble));
+      } while (again);
+    })().finally(() => (running = undefined));
+    return running;
+  };
+  return Object.assign(run, { idle: () => running ?? Promise.resolve() });
+}
