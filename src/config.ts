@@ -15,8 +15,18 @@ export type Config = {
   database: { kind: "embedded" } | { kind: "postgres"; url: string };
   packTransport: "node-git-server" | "direct";
   logLevel: LogLevel;
+  /** What builds need of the machine's own environment to reach the registries; nothing else of it reaches them. */
+  registryEnv: Record<string, string>;
+  /** Where git and the programs of builds are looked for. */
+  searchPath: string;
   limits: { buildMs: number; releaseMs: number; rolloutMs: number; drainMs: number; leaseMs: number; appsAtOnce: number };
 };
+
+/** Proxies, certificates and registries: the only variables of the platform's environment that builds see. */
+const registryVariables =
+  /^(https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(file|dir)|npm_config_(registry|cafile)|pip_(index_url|extra_index_url|cert)|goproxy|gosumdb|gonosumdb|goflags)$/i;
+
+const defaultSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const seconds = (name: string, start: number, most: number) =>
   z.coerce
@@ -64,7 +74,7 @@ const Environment = z
       .enum(["debug", "info", "warn", "error", "silent"], { error: "LOG_LEVEL is debug, info, warn, error or silent" })
       .default("info"),
   })
-  .transform((env): Config => {
+  .transform((env): Omit<Config, "registryEnv" | "searchPath"> => {
     const publicUrl = (env.ZYNDRA_URL ?? `http://localhost:${env.PORT}`).replace(/\/+$/, "");
     return {
       dataDir: resolve(env.ZYNDRA_DATA),
@@ -90,7 +100,8 @@ const Environment = z
 export function readConfig(env: Record<string, string | undefined>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = Environment.safeParse(given);
-  if (parsed.success) return parsed.data;
+  const registryEnv = Object.fromEntries(Object.entries(given).filter(([name]) => registryVariables.test(name))) as Record<string, string>;
+  if (parsed.success) return { ...parsed.data, registryEnv, searchPath: given.PATH ?? defaultSearchPath };
   const faults = [...new Set(parsed.error.issues.map((issue) => issue.message))];
   throw new UserError("bad_input", faults.join("; "), "docs/configuration.md lists the settings");
 }

@@ -1,0 +1,82 @@
+import { readFile } from "node:fs/promises";
+import { type Config, readConfig } from "./config.ts";
+import { UserError } from "./errors.ts";
+import { openLog } from "./log.ts";
+import { openPlatform, stopEverything } from "./platform.ts";
+import { findHolder } from "./upkeep/data-folder.ts";
+
+/** How long a stopping platform may take before whoever asked stops waiting for it. */
+const stopWithinMs = 30_000;
+
+await main(process.argv.slice(2)).catch((error) => {
+  if (error instanceof UserError) {
+    process.stderr.write(`error: ${error.message}\n${error.hint ? `hint: ${error.hint}\n` : ""}`);
+  } else {
+    process.stderr.write(`error: Zyndra could not start\n${error instanceof Error ? error.stack : error}\n`);
+  }
+  process.exitCode = 1;
+});
+
+/** `npm start` runs the platform; `zyndra stop [--all]` ends it, with --all also the apps and the embedded database. */
+async function main(words: string[]): Promise<void> {
+  const config = readConfig(process.env);
+  keepOnlyWhatGitNeeds(process.env);
+  if (words.length === 0) return run(config);
+  if (words[0] === "stop" && words.slice(1).every((word) => word === "--all")) return stop(config, words.includes("--all"));
+  throw new UserError("bad_input", `"${words.join(" ")}" is not known here`, "npm start, or zyndra stop [--all]");
+}
+
+async function run(config: Config): Promise<void> {
+  const log = openLog(config.logLevel);
+  const version = await ownVersion();
+  const platform = await openPlatform({ config, log, version, processEnvironment: process.env });
+  process.stdout.write(`${greeting(platform, config).join("\n")}\n`);
+
+  let stopping = false;
+  const stopOnce = (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, "stopping");
+    void platform.close().then(() => log.info({}, "stopped; apps run on"));
+  };
+  process.on("SIGTERM", () => stopOnce("SIGTERM"));
+  process.on("SIGINT", () => stopOnce("SIGINT"));
+}
+
+/** What someone reads who starts Zyndra for the first time, and for the hundredth. */
+function greeting(platform: { url: string; setupCode: string | undefined }, config: Config): string[] {
+  const lines = [`Zyndra is up at ${platform.url} (data in ${config.dataDir})`];
+  if (platform.setupCode !== undefined) {
+    lines.push("It has no owner yet. To become the owner, on this machine:", "", `  zyndra setup ${platform.url} ${platform.setupCode}`, "");
+  }
+  lines.push("Slack and GitHub are not connected: this version has no doors for them yet.");
+  return lines;
+}
+
+async function stop(config: Config, all: boolean): Promise<void> {
+  const holder = await findHolder(config.dataDir);
+  if (holder) {
+    process.kill(holder.pid, "SIGTERM");
+    const deadline = Date.now() + stopWithinMs;
+    while (await findHolder(config.dataDir)) {
+      if (Date.now() > deadline) throw new UserError("conflict", `Zyndra (pid ${holder.pid}) did not stop within 30 s`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    process.stdout.write(`Zyndra (pid ${holder.pid}) has stopped\n`);
+  } else {
+    process.stdout.write(`no Zyndra runs on ${config.dataDir}\n`);
+  }
+  if (!all) return;
+  await stopEverything(config.dataDir);
+  process.stdout.write("its apps and its database have stopped too; the next start brings them back\n");
+}
+
+/** git's children inherit this process's environment: nothing secret may be left in it. */
+function keepOnlyWhatGitNeeds(env: NodeJS.ProcessEnv): void {
+  const needed = /^(PATH|LANG|LC_.*|TZ|TMPDIR|XDG_RUNTIME_DIR)$/;
+  for (const name of Object.keys(env)) if (!needed.test(name)) delete env[name];
+}
+
+async function ownVersion(): Promise<string> {
+  return JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")).version;
+}

@@ -1,0 +1,226 @@
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createLocalBuilder } from "./builder/local/local.ts";
+import { type Access, openRates, type Rates } from "./commands/actor.ts";
+import { commands } from "./commands/registry.ts";
+import { prepareSetup } from "./commands/setup.ts";
+import type { Config } from "./config.ts";
+import { type Database, openDatabase } from "./db/client.ts";
+import { startEmbeddedPostgres, stopEmbeddedPostgres } from "./db/embedded.ts";
+import { migrate } from "./db/migrate.ts";
+import { ensurePlatform } from "./db/people.ts";
+import type { Deps, Limits } from "./deps.ts";
+import { UserError } from "./errors.ts";
+import { openDeployLogs } from "./events/deploy-logs.ts";
+import { openEvents } from "./events/events.ts";
+import { createPushPolicy } from "./git-receiver/git/deploy-push.ts";
+import { createGitDoor, gitServerSettings } from "./git-receiver/git/git-door.ts";
+import type { Log } from "./log.ts";
+import { startWorker } from "./pipeline/worker.ts";
+import { openPostgresQueue } from "./queue/bullmq.ts";
+import { openRepos } from "./repos/repos.ts";
+import { openLocalRuntime, stopAll } from "./runtime/local/local.ts";
+import { openRouter } from "./runtime/local/router.ts";
+import { type Keyring, openKeyring } from "./secrets/keyring.ts";
+import { claimDataFolder } from "./upkeep/data-folder.ts";
+import { startJanitor } from "./upkeep/janitor.ts";
+import { createWeb } from "./web/web.ts";
+
+export type Platform = {
+  /** Where it listens, e.g. `http://localhost:7878`. */
+  url: string;
+  port: number;
+  /** The one-time code that makes the owner; undefined where there is one. */
+  setupCode: string | undefined;
+  deps: Deps;
+  /** Hands over what is begun, tells who waits, and closes everything; apps and the embedded database run on. */
+  close(): Promise<void>;
+};
+
+export type PlatformParts = {
+  config: Config;
+  log: Log;
+  version: string;
+  /** What git's children inherit: emptied of all but what they need. */
+  processEnvironment: NodeJS.ProcessEnv;
+  /** Other implementations than those the config chooses. */
+  overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits> };
+};
+
+/** Config → everything that runs: the only file that knows every implementation. @throws UserError */
+export async function openPlatform(parts: PlatformParts): Promise<Platform> {
+  const opened: (() => Promise<unknown>)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.splice(0).reverse()) {
+      await close().catch((error) => parts.log.error({ err: error }, "a part did not close"));
+    }
+  };
+  try {
+    return await openParts(parts, (close) => opened.push(close), closeAll);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function openParts(
+  parts: PlatformParts,
+  onClose: (close: () => Promise<unknown>) => void,
+  closeAll: () => Promise<void>,
+): Promise<Platform> {
+  const { config, log, overrides = {} } = parts;
+  const { dataDir } = config;
+  onClose(await claimDataFolder(dataDir, config.publicUrl));
+  const server = createServer({ ...gitServerSettings });
+  // The port is taken first: where it cannot be had, nothing else is begun.
+  server.on("request", answerStarting);
+  await listen(server, config);
+  onClose(() => closeServer(server));
+  const { port } = server.address() as AddressInfo;
+
+  const db = await openStore(config, log);
+  onClose(() => db.close());
+  const keyring = await openKeyring({ dataDir });
+  await checkKey(db, keyring, dataDir);
+  const events = await openEvents(db, log);
+  onClose(() => events.close());
+  const deployLogs = openDeployLogs(db, log);
+  onClose(() => deployLogs.close());
+  const queue = overrides.queue ?? (await openPostgresQueue(db.url, log));
+  onClose(() => queue.close());
+  const repos = await openRepos({ dataDir, searchPath: config.searchPath, log });
+  const builder =
+    overrides.builder ??
+    createLocalBuilder({
+      dataDir,
+      buildTimeoutMs: config.limits.buildMs,
+      path: config.searchPath,
+      passEnv: config.registryEnv,
+    });
+  const publicUrl = new URL(config.publicUrl);
+  const runtime =
+    overrides.runtime ??
+    (await openLocalRuntime({
+      dataDir,
+      log,
+      drainTimeoutMs: config.limits.drainMs,
+      publicUrl: (appName) => `${publicUrl.protocol}//${appName}.localhost${publicUrl.port ? `:${publicUrl.port}` : ""}`,
+    }));
+  onClose(() => runtime.close());
+
+  const { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce } = config.limits;
+  const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, sweepMs: 1_000, ...overrides.limits };
+  const deps: Deps = { db, events, deployLogs, queue, repos, builder, runtime, keyring, log, limits };
+  const stopping = new AbortController();
+  await openDoors(parts, deps, server, stopping.signal, onClose);
+  const janitor = startJanitor(deps);
+  onClose(() => janitor.stop());
+  const worker = await startWorker(deps);
+  onClose(() => worker.stop());
+  const setupCode = await prepareSetup(deps);
+  // Pushers and followers are told first, while everything that tells them still stands.
+  onClose(async () => stopping.abort());
+  return { url: config.publicUrl, port, setupCode, deps, close: closeAll };
+}
+
+/** One listener: the Host decides between an app and the platform, the path between git and the API. */
+async function openDoors(
+  parts: PlatformParts,
+  deps: Deps,
+  server: Server,
+  stopping: AbortSignal,
+  onClose: (close: () => Promise<unknown>) => void,
+): Promise<void> {
+  const { config, log, version, processEnvironment } = parts;
+  const access: Access = { publicUrl: config.publicUrl, plainHttpAllowed: config.plainHttpAllowed };
+  const doorDeps: Deps & { rates: Rates; access: Access } = { ...deps, rates: openRates(), access };
+  const router = await openRouter({ dataDir: config.dataDir, log });
+  onClose(() => router.close());
+  const gitDoor = await createGitDoor({
+    policy: createPushPolicy(doorDeps),
+    git: { path: deps.repos.git.path, environment: deps.repos.gitEnvironment() },
+    gitFolder: deps.repos.gitFolder,
+    transport: config.packTransport,
+    processEnvironment,
+    log,
+  });
+  onClose(() => gitDoor.close());
+  const web = createWeb(doorDeps, { commands, version, stopping });
+
+  server.off("request", answerStarting);
+  server.on("request", (req, res) => {
+    if (router.handle(req, res) || gitDoor.handle(req, res)) return;
+    void web(req, res).catch((error) => {
+      log.error({ err: error }, "a request broke");
+      res.destroy();
+    });
+  });
+  server.on("upgrade", (req, socket, head) => {
+    if (!router.upgrade(req, socket, head)) socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n");
+  });
+}
+
+function answerStarting(_: IncomingMessage, res: ServerResponse): void {
+  res.writeHead(503, { "content-type": "text/plain; charset=utf-8", "retry-after": "1" });
+  res.end("Zyndra is starting; try again in a moment.\n");
+}
+
+/** The database, up to date. */
+async function openStore(config: Config, log: Log): Promise<Database> {
+  const url = await databaseUrl(config, log);
+  await migrate(url).catch((error) => {
+    throw new UserError("unavailable", `the database cannot be used: ${error instanceof Error ? error.message : error}`, "check DATABASE_URL and that PostgreSQL runs");
+  });
+  return openDatabase(url, log);
+}
+
+async function databaseUrl(config: Config, log: Log): Promise<string> {
+  switch (config.database.kind) {
+    case "embedded":
+      return (await startEmbeddedPostgres({ dataDir: config.dataDir, log })).url;
+    case "postgres":
+      return config.database.url;
+  }
+}
+
+/** A data folder's key must be the one that the database was sealed with. @throws UserError */
+async function checkKey(db: Database, keyring: Keyring, dataDir: string): Promise<void> {
+  const row = await ensurePlatform(db.db, { id: randomUUID(), keyCheck: keyring.keyCheck() });
+  if (keyring.opensKeyCheck(row.keyCheck)) return;
+  throw new UserError(
+    "conflict",
+    `the key in ${join(dataDir, "keys")} is not the one that this database was sealed with`,
+    "put the key back that belongs to it, or use the data folder that it was made with",
+  );
+}
+
+function listen(server: Server, { host, port }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") {
+        reject(new UserError("conflict", `port ${port} of ${host} is taken by another program`, `choose another: PORT=${port + 1} npm start`));
+      } else if (error.code === "EACCES") {
+        reject(new UserError("forbidden", `port ${port} needs rights that this user does not have`, "choose one above 1023: PORT=7878 npm start"));
+      } else {
+        reject(new UserError("bad_input", `cannot listen on ${host}:${port} (${error.code ?? error.message})`, "check HOST and PORT"));
+      }
+    });
+    server.listen(port, host, () => resolve());
+  });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const impatient = setTimeout(() => server.closeAllConnections(), 2_000);
+  await closed;
+  clearTimeout(impatient);
+}
+
+/** Ends every app and the embedded database of a data folder, also those that a killed platform left behind. */
+export async function stopEverything(dataDir: string): Promise<void> {
+  await stopAll(dataDir);
+  await stopEmbeddedPostgres(dataDir);
+}

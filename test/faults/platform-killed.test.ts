@@ -1,0 +1,119 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { startEmbeddedPostgres, stopEmbeddedPostgres } from "../../src/db/embedded.ts";
+import { openLog } from "../../src/log.ts";
+import { stopEverything } from "../../src/platform.ts";
+import { gatedApp, webApp } from "../support/apps.ts";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
+import { getPage } from "../support/get-page.ts";
+import { newPusher, type Pusher } from "../support/pusher.ts";
+import { askOver, claimSpawned, type SpawnedPlatform, spawnPlatform } from "../support/spawned-platform.ts";
+
+let dataDir: string;
+let gates: string;
+let env: Record<string, string>;
+let port: number;
+let platform: SpawnedPlatform;
+let token: string;
+let pusher: Pusher;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "zyndra-killed-"));
+  gates = await mkdtemp(join(tmpdir(), "zyndra-gates-"));
+  port = await freePort();
+  env = { ZYNDRA_DATA: dataDir, PORT: String(port), ZYNDRA_LEASE_SECONDS: "2", ZYNDRA_DRAIN_SECONDS: "3" };
+  platform = await spawnPlatform(env);
+  token = await claimSpawned(platform);
+  pusher = await newPusher(`http://ana:${token}@127.0.0.1:${port}/shop.git`);
+  await ask("apps:create", { app: "shop" });
+  await ask("config:set", { app: "shop", vars: [`GATES=${gates}`] });
+});
+
+afterEach(async () => {
+  await platform.kill9();
+  await stopEverything(dataDir);
+  await pusher[Symbol.asyncDispose]();
+  await rm(dataDir, { recursive: true, force: true });
+  await rm(gates, { recursive: true, force: true });
+});
+
+const ask = (name: string, input: object) => askOver(platform.url, token, name, input);
+const page = async () => (await getPage(`http://shop.localhost:${port}/`)).body;
+const openGate = (name: string) => writeFile(join(gates, name), "");
+const reached = (name: string) => eventually(() => readFile(join(gates, `${name}.reached`), "utf8"));
+const deploys = async () => (await ask("deploys:list", { app: "shop" })) as { number: number; status: string }[];
+const restart = async () => {
+  await platform.kill9();
+  platform = await spawnPlatform(env);
+};
+
+test("apps run on while the platform is dead, and are found again, exactly once", async () => {
+  await pusher.commit({
+    ...webApp("alive"),
+    "server.js": `
+      const { createServer } = require("node:http");
+      createServer((_, res) => res.end(String(process.pid))).listen(process.env.PORT);`,
+  });
+  expect((await pusher.push("main")).exitCode).toBe(0);
+  const pid = await page();
+  await restart();
+  expect(await page()).toBe(pid);
+  const { processes } = (await ask("ps:list", { app: "shop" })) as { processes: { name: string; state: string }[] };
+  expect(processes).toMatchObject([{ name: "web.1", state: "up" }]);
+});
+
+test.each(["build", "release", "start"] as const)("killed with -9 in the %s step, the deploy is taken up again and goes live", async (step) => {
+  await pusher.commit(webApp("before"));
+  expect((await pusher.push("main")).exitCode).toBe(0);
+  const commit = await pusher.commit(gatedApp("after", { [step]: "held" }));
+  const push = pusher.startPush("main");
+  await reached("held");
+  await restart();
+  expect((await push.ended).exitCode).not.toBe(0);
+  expect(await page()).toBe("before");
+
+  await openGate("held");
+  await eventually(async () => expect(await page()).toBe("after"), { withinMs: 30_000 });
+  await eventually(async () => expect(await deploys()).toMatchObject([{ number: 2, status: "live" }, { number: 1, status: "live" }]));
+  await eventually(async () => expect((await pusher.git("ls-remote", "zyndra", "main")).output).toContain(commit));
+  const again = await pusher.push("main");
+  expect(again.output).toContain("Everything up-to-date");
+});
+
+test("killed with -9 right after a push was accepted, the push is not lost", async () => {
+  await pusher.commit(webApp("detached"));
+  expect((await pusher.push("-o", "detach", "main")).exitCode).toBe(0);
+  await restart();
+  await eventually(async () => expect(await page()).toBe("detached"), { withinMs: 30_000 });
+});
+
+test("told to stop, it tells who waits what goes on, and the next start finishes it", async () => {
+  await pusher.commit(gatedApp("handed over", { start: "held" }));
+  const push = pusher.startPush("main");
+  await reached("held");
+  const stopped = platform.terminate();
+  const told = await push.ended;
+  expect(told.exitCode).toBe(1);
+  expect(told.output).toMatch(/\[remote rejected\] main -> main \(zyndra restarts; deploy #1 goes on; zyndra deploys:logs shop 1\)/);
+  expect(await stopped).toBe(0);
+  await openGate("held");
+  platform = await spawnPlatform(env);
+  await eventually(async () => expect(await page()).toBe("handed over"), { withinMs: 30_000 });
+});
+
+test("the database gone for ten seconds delays a deploy, and loses nothing of it", async () => {
+  await pusher.commit(gatedApp("survived", { start: "held" }));
+  const push = pusher.startPush("main");
+  await reached("held");
+  await stopEmbeddedPostgres(dataDir);
+  await openGate("held");
+  await new Promise((resolve) => setTimeout(resolve, 10_000));
+  await startEmbeddedPostgres({ dataDir, log: openLog("silent") });
+  const pushed = await push.ended;
+  expect(pushed.output).toMatch(/success: shop v1 is live/);
+  expect(pushed.exitCode).toBe(0);
+  expect(await page()).toBe("survived");
+});
