@@ -19,7 +19,14 @@ export type Config = {
   registryEnv: Record<string, string>;
   /** Where git and the programs of builds are looked for. */
   searchPath: string;
-  limits: { buildMs: number; releaseMs: number; rolloutMs: number; drainMs: number; leaseMs: number; appsAtOnce: number };
+  limits: {
+    buildMs: number;
+    releaseMs: number;
+    rolloutMs: number;
+    drainMs: number;
+    leaseMs: number;
+    appsAtOnce: number;
+  };
 };
 
 /** Proxies, certificates and registries: the only variables of the platform's environment that builds see. */
@@ -50,7 +57,9 @@ const Environment = z
       .url({ protocol: /^https?$/, error: "ZYNDRA_URL must be an address such as https://zyndra.example.org" })
       .optional(),
     ZYNDRA_ALLOW_PLAIN_HTTP: z
-      .enum(["0", "1"], { error: "ZYNDRA_ALLOW_PLAIN_HTTP is 1 to take tokens over plain HTTP from other machines, else 0" })
+      .enum(["0", "1"], {
+        error: "ZYNDRA_ALLOW_PLAIN_HTTP is 1 to take tokens over plain HTTP from other machines, else 0",
+      })
       .default("0"),
     DATABASE_URL: z
       .string()
@@ -100,7 +109,9 @@ const Environment = z
 export function readConfig(env: Record<string, string | undefined>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = Environment.safeParse(given);
-  const registryEnv = Object.fromEntries(Object.entries(given).filter(([name]) => registryVariables.test(name))) as Record<string, string>;
+  const registryEnv = Object.fromEntries(
+    Object.entries(given).filter(([name]) => registryVariables.test(name)),
+  ) as Record<string, string>;
   if (parsed.success) return { ...parsed.data, registryEnv, searchPath: given.PATH ?? defaultSearchPath };
   const faults = [...new Set(parsed.error.issues.map((issue) => issue.message))];
   throw new UserError("bad_input", faults.join("; "), "docs/configuration.md lists the settings");

@@ -22,7 +22,8 @@ async function main(words: string[]): Promise<void> {
   const config = readConfig(process.env);
   keepOnlyWhatGitNeeds(process.env);
   if (words.length === 0) return run(config);
-  if (words[0] === "stop" && words.slice(1).every((word) => word === "--all")) return stop(config, words.includes("--all"));
+  if (words[0] === "stop" && words.slice(1).every((word) => word === "--all"))
+    return stop(config, words.includes("--all"));
   throw new UserError("bad_input", `"${words.join(" ")}" is not known here`, "npm start, or zyndra stop [--all]");
 }
 
@@ -47,7 +48,12 @@ async function run(config: Config): Promise<void> {
 function greeting(platform: { url: string; setupCode: string | undefined }, config: Config): string[] {
   const lines = [`Zyndra is up at ${platform.url} (data in ${config.dataDir})`];
   if (platform.setupCode !== undefined) {
-    lines.push("It has no owner yet. To become the owner, on this machine:", "", `  zyndra setup ${platform.url} ${platform.setupCode}`, "");
+    lines.push(
+      "It has no owner yet. To become the owner, on this machine:",
+      "",
+      `  zyndra setup ${platform.url} ${platform.setupCode}`,
+      "",
+    );
   }
   lines.push("Slack and GitHub are not connected: this version has no doors for them yet.");
   return lines;

@@ -106,7 +106,8 @@ async function openParts(
       dataDir,
       log,
       drainTimeoutMs: config.limits.drainMs,
-      publicUrl: (appName) => `${publicUrl.protocol}//${appName}.localhost${publicUrl.port ? `:${publicUrl.port}` : ""}`,
+      publicUrl: (appName) =>
+        `${publicUrl.protocol}//${appName}.localhost${publicUrl.port ? `:${publicUrl.port}` : ""}`,
     }));
   onClose(() => runtime.close());
 
@@ -171,7 +172,11 @@ function answerStarting(_: IncomingMessage, res: ServerResponse): void {
 async function openStore(config: Config, log: Log): Promise<Database> {
   const url = await databaseUrl(config, log);
   await migrate(url).catch((error) => {
-    throw new UserError("unavailable", `the database cannot be used: ${error instanceof Error ? error.message : error}`, "check DATABASE_URL and that PostgreSQL runs");
+    throw new UserError(
+      "unavailable",
+      `the database cannot be used: ${error instanceof Error ? error.message : error}`,
+      "check DATABASE_URL and that PostgreSQL runs",
+    );
   });
   return openDatabase(url, log);
 }
@@ -200,11 +205,29 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") {
-        reject(new UserError("conflict", `port ${port} of ${host} is taken by another program`, `choose another: PORT=${port + 1} npm start`));
+        reject(
+          new UserError(
+            "conflict",
+            `port ${port} of ${host} is taken by another program`,
+            `choose another: PORT=${port + 1} npm start`,
+          ),
+        );
       } else if (error.code === "EACCES") {
-        reject(new UserError("forbidden", `port ${port} needs rights that this user does not have`, "choose one above 1023: PORT=7878 npm start"));
+        reject(
+          new UserError(
+            "forbidden",
+            `port ${port} needs rights that this user does not have`,
+            "choose one above 1023: PORT=7878 npm start",
+          ),
+        );
       } else {
-        reject(new UserError("bad_input", `cannot listen on ${host}:${port} (${error.code ?? error.message})`, "check HOST and PORT"));
+        reject(
+          new UserError(
+            "bad_input",
+            `cannot listen on ${host}:${port} (${error.code ?? error.message})`,
+            "check HOST and PORT",
+          ),
+        );
       }
     });
     server.listen(port, host, () => resolve());

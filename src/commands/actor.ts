@@ -58,7 +58,11 @@ export async function authenticate(
   const text = tokenOf(shown.authorization);
   if (text === undefined) {
     await assertClaimed(deps.db);
-    throw new UserError("unauthenticated", "no token was shown", "zyndra login URL stores one; for git: zyndra git:remote APP");
+    throw new UserError(
+      "unauthenticated",
+      "no token was shown",
+      "zyndra login URL stores one; for git: zyndra git:remote APP",
+    );
   }
   const token = readToken(text);
   const holder = token && (await findTokenHolder(deps.db.db, token.id));
@@ -87,7 +91,7 @@ export function assertPrivate(access: Access, shown: Pick<Shown, "remoteAddress"
   throw new UserError(
     "forbidden",
     "tokens are not taken over plain HTTP from another machine, where others could read them",
-    `whoever runs this Zyndra can give it an https address (ZYNDRA_URL, a TLS proxy in front) or set ${plainHttpSetting}=yes`,
+    `whoever runs this Zyndra can give it an https address (ZYNDRA_URL, a TLS proxy in front) or set ${plainHttpSetting}=1`,
   );
 }
 

@@ -48,7 +48,12 @@ export const listAllApps = defineCommand({
         const web = processes.filter((process) => process.type === "web");
         return {
           name: app.name,
-          state: stateOf({ destroying: app.destroyRequestedAt !== null, version, deploying: running?.status ?? null, processes }),
+          state: stateOf({
+            destroying: app.destroyRequestedAt !== null,
+            version,
+            deploying: running?.status ?? null,
+            processes,
+          }),
           release: version === null ? null : `v${version}`,
           liveSince: liveAt,
           web: `${web.filter((process) => process.state === "up").length}/${web.length}`,
@@ -60,7 +65,14 @@ export const listAllApps = defineCommand({
   view: (apps) => ({
     table: {
       columns: ["NAME", "STATE", "RELEASE", "LIVE SINCE", "WEB", "URL"],
-      rows: apps.map((app) => [app.name, app.state, app.release ?? "", ago(app.liveSince), app.release ? app.web : "", app.url]),
+      rows: apps.map((app) => [
+        app.name,
+        app.state,
+        app.release ?? "",
+        ago(app.liveSince),
+        app.release ? app.web : "",
+        app.url,
+      ]),
       none: "There are no apps yet.",
     },
     ...(apps.length === 0 ? { hint: "zyndra apps:create NAME makes one" } : {}),
@@ -90,7 +102,12 @@ export const showApp = defineCommand({
         processes,
       }),
       url: deps.runtime.edge.url(app.name),
-      release: release && { version: release.version, commit: release.commit, description: release.description, liveAt: release.liveAt },
+      release: release && {
+        version: release.version,
+        commit: release.commit,
+        description: release.description,
+        liveAt: release.liveAt,
+      },
       main: app.mainCommit,
       processes: processes.map(({ name, state }) => ({ name, state })),
       createdAt: app.createdAt,
@@ -103,7 +120,9 @@ export const showApp = defineCommand({
       { name: "URL", value: app.url },
       {
         name: "Release",
-        value: app.release ? `v${app.release.version}, ${app.release.description}, live since ${ago(app.release.liveAt)}` : "none yet",
+        value: app.release
+          ? `v${app.release.version}, ${app.release.description}, live since ${ago(app.release.liveAt)}`
+          : "none yet",
       },
       { name: "Main", value: app.main ? shortId(app.main) : "nothing was pushed yet" },
       { name: "Processes", value: app.processes.map(({ name, state }) => `${name} ${state}`).join(", ") || "none" },

@@ -85,7 +85,11 @@ const confirmFlag: NamedFlag = {
 
 /** The flags of a command: its own, `--app` where it is about an app, `--confirm` where it asks first. */
 function flagsOf(command: Command): NamedFlag[] {
-  const own = Object.entries(command.words.flags ?? {}).map(([field, flag]) => ({ field, name: kebab(field), flag: flag! }));
+  const own = Object.entries(command.words.flags ?? {}).map(([field, flag]) => ({
+    field,
+    name: kebab(field),
+    flag: flag!,
+  }));
   const shared = [...(isAboutApp(command) ? [appFlag] : []), ...(command.confirm ? [confirmFlag] : [])];
   const added = shared.filter(({ field }) => !own.some((each) => each.field === field));
   const taken = new Set(own.map(({ flag }) => flag.short));
@@ -159,7 +163,12 @@ function flagValue({ flag }: NamedFlag, shown: string, joined: string | undefine
 
 function unknownFlag(command: Command, shown: string): UserError {
   const flags = flagsOf(command);
-  const near = shown.startsWith("--") ? nearest(shown.slice(2), flags.map((each) => each.name)) : undefined;
+  const near = shown.startsWith("--")
+    ? nearest(
+        shown.slice(2),
+        flags.map((each) => each.name),
+      )
+    : undefined;
   const meant = near === undefined ? "" : `. Did you mean --${near}?`;
   const list = flags.map(({ name, flag }) => (flag.short ? `--${name} (-${flag.short})` : `--${name}`)).join(", ");
   return new UserError(
@@ -183,7 +192,11 @@ async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<R
     const first = words[0];
     if (said.flags.app !== undefined) {
       fields.shift();
-    } else if (options.defaultApp !== undefined && isAboutExistingApp(command) && !(first !== undefined && (await options.isApp(first)))) {
+    } else if (
+      options.defaultApp !== undefined &&
+      isAboutExistingApp(command) &&
+      !(first !== undefined && (await options.isApp(first)))
+    ) {
       input.app = options.defaultApp;
       fields.shift();
       appWasGuessed = true;
@@ -198,17 +211,29 @@ async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<R
 }
 
 /** Also finds what was typed with a space where a colon belongs: `apps create shop`. */
-function tooManyWords(said: WordsOfCommand, left: string[], guessedApp: string | undefined, options: WordOptions): UserError {
+function tooManyWords(
+  said: WordsOfCommand,
+  left: string[],
+  guessedApp: string | undefined,
+  options: WordOptions,
+): UserError {
   const { typed, command, plain } = said;
   const [first = "", ...others] = plain;
   const joined = `${typed}:${first}`;
   if (commandCalled(joined, options.commands)) {
-    return new UserError("bad_input", `${typed} does not take "${clip(first)}". Did you mean: ${line([joined, ...others])}`);
+    return new UserError(
+      "bad_input",
+      `${typed} does not take "${clip(first)}". Did you mean: ${line([joined, ...others])}`,
+    );
   }
   const word = clip(left[0]!);
   const usage = `usage: zyndra ${usageOf(command)}`;
   if (guessedApp === undefined) return new UserError("bad_input", `${command.name} has no place for "${word}"`, usage);
-  return new UserError("bad_input", `"${word}" is not an app, and ${command.name} takes nothing else (here it is about ${guessedApp})`, usage);
+  return new UserError(
+    "bad_input",
+    `"${word}" is not an app, and ${command.name} takes nothing else (here it is about ${guessedApp})`,
+    usage,
+  );
 }
 
 /** The nearest command is shown complete, as it would have to be typed. */
@@ -223,7 +248,10 @@ function unknownCommand(words: readonly string[], options: WordOptions): UserErr
   const near = nearest(typed, [...called, ...(options.doorCommands ?? [])]);
   if (near === undefined) return new UserError("bad_input", said, "zyndra help lists what there is");
   const name = commandCalled(near, options.commands)?.name ?? near;
-  return new UserError("bad_input", `${said}. Did you mean: ${line([near, ...rest])}${name === near ? "" : `   (${name})`}`);
+  return new UserError(
+    "bad_input",
+    `${said}. Did you mean: ${line([near, ...rest])}${name === near ? "" : `   (${name})`}`,
+  );
 }
 
 /** A line that can be typed. What looks like a config var keeps its value to itself: lines end up in logs and channels. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import type { Deps } from "../deps.ts";
@@ -48,7 +48,13 @@ export type Flag = { kind: "switch" | "text" | "number"; short?: string; summary
 
 /** Something that goes on after a command has answered. */
 export type Follow =
-  | { kind: "deploy"; appName: string; deployId: string; number: number; /** Return at once if asked to. */ detach: boolean }
+  | {
+      kind: "deploy";
+      appName: string;
+      deployId: string;
+      number: number /** Return at once if asked to. */;
+      detach: boolean;
+    }
   | { kind: "app"; appName: string; appId: string; until: { scaledTo: number } | "destroyed"; after: number }
   | { kind: "logs"; appName: string; appId: string; lines: number; process?: string; tail: boolean };
 
@@ -71,11 +77,10 @@ export function defineCommand<Input extends z.ZodObject, Result>(command: Comman
  * @throws UserError for what the caller can mend; anything else is ours or an upstream's.
  */
 export async function runCommand(deps: Deps, command: Command, rawInput: unknown, actor: Actor): Promise<Answer> {
-  let subject: string | undefined;
+  let subject = subjectOf(rawInput);
   let input: Record<string, unknown> | undefined;
   try {
     if (!mayAct(actor.role, command.needs)) {
-      subject = subjectOf(rawInput);
       throw new UserError(
         "forbidden",
         `${command.name} needs the role ${command.needs}; ${actor.name} is ${actor.role}`,

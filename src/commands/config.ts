@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
+import { insertAudit } from "../db/audit.ts";
 import { deleteConfigVars, listConfigVars } from "../db/config-vars.ts";
 import type { DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
@@ -8,7 +9,6 @@ import { ConfigAssignments, ConfigName } from "../model/config-vars.ts";
 import { readConfig, writeConfig } from "../pipeline/config-snapshot.ts";
 import { startConfigDeploy } from "../pipeline/start.ts";
 import { isMaskable } from "../secrets/masker.ts";
-import { insertAudit } from "../db/audit.ts";
 import { type CommandContext, defineCommand, type Follow } from "./command.ts";
 import { ExistingApp } from "./inputs.ts";
 
@@ -54,7 +54,11 @@ export const unsetConfig = defineCommand({
     const missing = input.names.filter((name) => !gone.includes(name));
     if (missing.length > 0) {
       const are = missing.length === 1 ? "is" : "are";
-      throw new UserError("not_found", `${missing.join(", ")} ${are} not set on ${app.name}; nothing was changed`, `zyndra config ${app.name} lists what is`);
+      throw new UserError(
+        "not_found",
+        `${missing.join(", ")} ${are} not set on ${app.name}; nothing was changed`,
+        `zyndra config ${app.name} lists what is`,
+      );
     }
     return changed(app.name, gone, [], await startConfigDeploy(tx, app, actor, gone));
   },
@@ -70,13 +74,21 @@ export const listConfig = defineCommand({
   needs: "viewer",
   changes: false,
   input: z.strictObject({ app: ExistingApp, reveal: z.boolean().default(false) }),
-  words: { positional: ["app"], flags: { reveal: { kind: "switch", summary: "show the values; noted in the audit log" } } },
+  words: {
+    positional: ["app"],
+    flags: { reveal: { kind: "switch", summary: "show the values; noted in the audit log" } },
+  },
   async run(context, input) {
     const { deps, actor } = context;
     const app = await getApp(deps.db.db, actor.orgId, input.app);
     const rows = await listConfigVars(deps.db.db, app.id);
     const values = input.reveal ? await reveal(context, actor, app) : undefined;
-    return rows.map(({ name, updatedAt, updatedBy }) => ({ name, updatedAt, updatedBy, ...(values && { value: values[name] }) }));
+    return rows.map(({ name, updatedAt, updatedBy }) => ({
+      name,
+      updatedAt,
+      updatedBy,
+      ...(values && { value: values[name] }),
+    }));
   },
   view: (vars, { app, reveal: revealed }) => ({
     table: {
@@ -84,14 +96,19 @@ export const listConfig = defineCommand({
       rows: vars.map(({ name, value, updatedBy }) => [name, revealed ? (value ?? "") : "(hidden)", updatedBy]),
       none: `${app} has no config vars.`,
     },
-    ...(vars.length > 0 && !revealed ? { hint: `zyndra config ${app} --reveal shows the values to admins and owners` } : {}),
+    ...(vars.length > 0 && !revealed
+      ? { hint: `zyndra config ${app} --reveal shows the values to admins and owners` }
+      : {}),
   }),
 });
 
 /** Values are for admins and owners, and each look is noted. */
 async function reveal({ deps }: CommandContext, actor: Actor, app: { id: string; orgId: string; name: string }) {
   if (!mayAct(actor.role, "admin")) {
-    throw new UserError("forbidden", `the values of ${app.name} are shown to admins and owners; ${actor.name} is ${actor.role}`);
+    throw new UserError(
+      "forbidden",
+      `the values of ${app.name} are shown to admins and owners; ${actor.name} is ${actor.role}`,
+    );
   }
   return deps.db.transaction(async (tx) => {
     await insertAudit(tx, actor, { command: "config:list --reveal", subject: app.name, outcome: "done" });
@@ -99,7 +116,12 @@ async function reveal({ deps }: CommandContext, actor: Actor, app: { id: string;
   });
 }
 
-type ConfigChanged = { appName: string; names: string[]; unmasked: string[]; deploy: { id: string; number: number } | null };
+type ConfigChanged = {
+  appName: string;
+  names: string[];
+  unmasked: string[];
+  deploy: { id: string; number: number } | null;
+};
 
 function changed(appName: string, names: string[], unmasked: string[], deploy: DeployRow | null): ConfigChanged {
   return { appName, names, unmasked, deploy: deploy && { id: deploy.id, number: deploy.number } };

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { getApp } from "../db/apps.ts";
-import { getDeployByNumber, listDeploys, listUnfinished, requestCancel, endDeploy } from "../db/deploys.ts";
-import { publish, ring } from "../db/events.ts";
 import type { Db } from "../db/client.ts";
+import { endDeploy, getDeployByNumber, listDeploys, listUnfinished, requestCancel } from "../db/deploys.ts";
+import { publish, ring } from "../db/events.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { duration, headline, isFinal, shortId } from "../model/deploy.ts";
@@ -37,7 +37,10 @@ export const pushDeploy = defineCommand({
     const { subject } = await deps.repos.commitInfo(app.id, input.commit);
     const { requestId, commit, pushedOver, skipCache } = input;
     const title = clip(input.message ?? subject, 80);
-    return started(app, await startDeploy(deps, tx, app.id, actor, { requestId, kind: "push", title, commit, pushedOver, skipCache }));
+    return started(
+      app,
+      await startDeploy(deps, tx, app.id, actor, { requestId, kind: "push", title, commit, pushedOver, skipCache }),
+    );
   },
   view: ({ appName, number }) => ({ text: `${appName}, deploy #${number}` }),
 });
@@ -66,14 +69,25 @@ export const deploy = defineCommand({
     const app = await getApp(tx, actor.orgId, input.app);
     const commit = input.ref === undefined ? app.mainCommit : await deps.repos.resolveCommit(app.id, input.ref);
     if (commit === null) {
-      const what = input.ref === undefined ? "nothing was pushed to main yet" : `no branch, tag or commit "${clip(input.ref)}" was pushed`;
+      const what =
+        input.ref === undefined
+          ? "nothing was pushed to main yet"
+          : `no branch, tag or commit "${clip(input.ref)}" was pushed`;
       throw new UserError("not_found", `${app.name}: ${what}`, "git push zyndra main");
     }
     const { subject } = await deps.repos.commitInfo(app.id, commit);
-    const request = { requestId: randomUUID(), kind: "deploy", title: clip(subject, 80), commit, skipCache: input.skipCache } as const;
+    const request = {
+      requestId: randomUUID(),
+      kind: "deploy",
+      title: clip(subject, 80),
+      commit,
+      skipCache: input.skipCache,
+    } as const;
     return started(app, await startDeploy(deps, tx, app.id, actor, request));
   },
-  view: ({ appName, number, followed }) => ({ text: `${appName}, deploy #${number}${followed ? ": begun before, followed from here" : ""}` }),
+  view: ({ appName, number, followed }) => ({
+    text: `${appName}, deploy #${number}${followed ? ": begun before, followed from here" : ""}`,
+  }),
   follow: ({ appName, deployId, number }, { detach }) => ({ kind: "deploy", appName, deployId, number, detach }),
 });
 
@@ -153,7 +167,8 @@ export const cancel = defineCommand({
     const app = await getApp(tx, actor.orgId, input.app);
     const row = await pickUnfinished(tx, app, input.number);
     if (isFinal(row.status)) {
-      const hint = row.status === "live" ? `zyndra releases:rollback ${app.name} goes back to the release before` : undefined;
+      const hint =
+        row.status === "live" ? `zyndra releases:rollback ${app.name} goes back to the release before` : undefined;
       throw new UserError("conflict", `deploy #${row.number} of ${app.name} is ${row.status} already`, hint);
     }
     if (row.switchedAt !== null) {
@@ -167,7 +182,9 @@ export const cancel = defineCommand({
     return { appName: app.name, deployId: row.id, number: row.number, wasQueued: row.status === "queued" };
   },
   view: ({ appName, number, wasQueued }) => ({
-    text: wasQueued ? `deploy #${number} of ${appName} is cancelled` : `deploy #${number} of ${appName} is being stopped`,
+    text: wasQueued
+      ? `deploy #${number} of ${appName} is cancelled`
+      : `deploy #${number} of ${appName} is being stopped`,
   }),
   follow: ({ appName, deployId, number }) => ({ kind: "deploy", appName, deployId, number, detach: true }),
 });
@@ -186,10 +203,18 @@ export const retry = defineCommand({
     const app = await getApp(tx, actor.orgId, input.app);
     const row = await pickDeploy(tx, app, input.number);
     if (!isFinal(row.status)) {
-      throw new UserError("conflict", `deploy #${row.number} of ${app.name} is not over yet`, `zyndra deploys:logs ${app.name} ${row.number} follows it`);
+      throw new UserError(
+        "conflict",
+        `deploy #${row.number} of ${app.name} is not over yet`,
+        `zyndra deploys:logs ${app.name} ${row.number} follows it`,
+      );
     }
     if (row.status === "live") {
-      throw new UserError("conflict", `deploy #${row.number} of ${app.name} went live`, `zyndra deploy ${app.name} deploys main again`);
+      throw new UserError(
+        "conflict",
+        `deploy #${row.number} of ${app.name} went live`,
+        `zyndra deploy ${app.name} deploys main again`,
+      );
     }
     if (row.kind === "config") {
       const names = row.title.replace(/^config: /, "").split(", ");
@@ -248,5 +273,9 @@ async function pickUnfinished(db: Db, app: AppRow, number: number | undefined): 
   const unfinished = await listUnfinished(db, app.id);
   const meant = unfinished.find((row) => row.status !== "queued") ?? unfinished[0];
   if (meant) return meant;
-  throw new UserError("conflict", `nothing of ${app.name} is being deployed`, `zyndra deploys ${app.name} lists what was`);
+  throw new UserError(
+    "conflict",
+    `nothing of ${app.name} is being deployed`,
+    `zyndra deploys ${app.name} lists what was`,
+  );
 }

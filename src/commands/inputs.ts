@@ -10,14 +10,18 @@ export const AppInput = z.strictObject({ app: ExistingApp });
 export const DeployNumber = z
   .union([z.string(), z.number()])
   .transform((word) => String(word).replace(/^#/, ""))
-  .refine((word) => /^[1-9]\d{0,8}$/.test(word), { error: (issue) => `"${clip(String(issue.input))}" is no deploy's number` })
+  .refine((word) => /^[1-9]\d{0,8}$/.test(word), {
+    error: (issue) => `"${clip(String(issue.input))}" is no deploy's number`,
+  })
   .transform(Number);
 
 /** `v3` or `3`. */
 export const ReleaseVersion = z
   .union([z.string(), z.number()])
   .transform((word) => String(word).replace(/^v/i, ""))
-  .refine((word) => /^[1-9]\d{0,8}$/.test(word), { error: (issue) => `"${clip(String(issue.input))}" is no release: v3, for example` })
+  .refine((word) => /^[1-9]\d{0,8}$/.test(word), {
+    error: (issue) => `"${clip(String(issue.input))}" is no release: v3, for example`,
+  })
   .transform(Number);
 
 /** How many rows or lines to show. */

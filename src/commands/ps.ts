@@ -25,7 +25,9 @@ export const listProcesses = defineCommand({
     const release = await findLiveRelease(deps.db.db, app);
     const processes = await deps.runtime.processes.list(app.id);
     const formation = effectiveFormation(release?.processTypes ?? {}, await getFormation(deps.db.db, app.id));
-    const commands = Object.fromEntries(Object.entries(release?.processTypes ?? {}).map(([type, { command }]) => [type, command]));
+    const commands = Object.fromEntries(
+      Object.entries(release?.processTypes ?? {}).map(([type, { command }]) => [type, command]),
+    );
     return { processes, formation, commands };
   },
   view: ({ processes, formation, commands }, { app }) => ({
@@ -70,7 +72,9 @@ export const scale = defineCommand({
     const after = await lastEventSeq(tx, appTopic(app.id));
     const revision = await setFormation(tx, app, input.changes);
     await insertRing(tx, app);
-    const formation = release ? effectiveFormation(release.processTypes, await getFormation(tx, app.id)) : input.changes;
+    const formation = release
+      ? effectiveFormation(release.processTypes, await getFormation(tx, app.id))
+      : input.changes;
     return { appName: app.name, appId: app.id, formation, revision, after, isLive: release !== null };
   },
   view: ({ appName, formation, isLive }) => ({

@@ -31,7 +31,9 @@ export const commands: Command[] = [
   revoke,
 ];
 
-const byWord = new Map(commands.flatMap((command) => [command.name, ...(command.aliases ?? [])].map((word) => [word, command])));
+const byWord = new Map(
+  commands.flatMap((command) => [command.name, ...(command.aliases ?? [])].map((word) => [word, command])),
+);
 
 /** The command that a word or a friendlier form of it means. */
 export function findCommand(word: string): Command | undefined {

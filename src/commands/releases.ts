@@ -23,7 +23,8 @@ export const listAllReleases = defineCommand({
     const rows = await listReleases(deps.db.db, app.id, num);
     return rows.map(({ release, deployStatus, cause }) => ({
       version: release.version,
-      state: release.id === app.liveReleaseId ? "live" : release.liveAt ? "" : deployStatus === "live" ? "" : deployStatus,
+      state:
+        release.id === app.liveReleaseId ? "live" : release.liveAt ? "" : deployStatus === "live" ? "" : deployStatus,
       description: release.description,
       by: release.createdBy,
       createdAt: release.createdAt,
@@ -68,7 +69,9 @@ export const rollback = defineCommand({
     const restored = changedNames(await readConfig(deps, tx, app), wanted);
     const unwanted = (await listConfigVars(tx, app.id)).map(({ name }) => name).filter((name) => !(name in wanted));
     await deleteConfigVars(tx, app.id, unwanted);
-    const assignments = Object.fromEntries(restored.filter((name) => name in wanted).map((name) => [name, wanted[name]!]));
+    const assignments = Object.fromEntries(
+      restored.filter((name) => name in wanted).map((name) => [name, wanted[name]!]),
+    );
     await writeConfig(deps, tx, app, assignments, actor.name);
     const { deploy } = await startDeploy(deps, tx, app.id, actor, {
       requestId: randomUUID(),
@@ -83,5 +86,11 @@ export const rollback = defineCommand({
     text: `${appName} goes back to v${version}: deploy #${deploy.number}`,
     warnings: restored.length > 0 ? [`config vars are as they were in v${version}: ${restored.join(", ")}`] : [],
   }),
-  follow: ({ appName, deploy }, { detach }) => ({ kind: "deploy", appName, deployId: deploy.id, number: deploy.number, detach }),
+  follow: ({ appName, deploy }, { detach }) => ({
+    kind: "deploy",
+    appName,
+    deployId: deploy.id,
+    number: deploy.number,
+    detach,
+  }),
 });

@@ -17,7 +17,11 @@ export async function prepareSetup(deps: Pick<Deps, "db">): Promise<string | und
   return code;
 }
 
-export type Claim = { code: string; /** The owner's name, as others will read it. */ name: string; org?: string | undefined };
+export type Claim = {
+  code: string /** The owner's name, as others will read it. */;
+  name: string;
+  org?: string | undefined;
+};
 
 export type Claimed = { token: string; name: string; org: string };
 
@@ -51,7 +55,11 @@ export async function claim(
     throw new UserError("gone", "this Zyndra has its owner already", "ask them for a token, then: zyndra login URL");
   }
   await deps.rates.badSetupCodes.penalty(address);
-  throw new UserError("forbidden", "that is not the setup code", "each start prints a new one; take the line of the last start");
+  throw new UserError(
+    "forbidden",
+    "that is not the setup code",
+    "each start prints a new one; take the line of the last start",
+  );
 }
 
 function personName(name: string): string {
@@ -66,5 +74,8 @@ function personName(name: string): string {
 
 function orgName(name: string): string {
   if (/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/.test(name)) return name;
-  throw new UserError("bad_input", `"${clip(name)}" is not a good name for an org: up to 40 lower-case letters, digits and hyphens`);
+  throw new UserError(
+    "bad_input",
+    `"${clip(name)}" is not a good name for an org: up to 40 lower-case letters, digits and hyphens`,
+  );
 }

@@ -6,7 +6,11 @@ import { newToken } from "../secrets/tokens.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 
-const Label = z.string().trim().min(1, "what is the token called?").max(60, "a token's label has 60 characters at most");
+const Label = z
+  .string()
+  .trim()
+  .min(1, "what is the token called?")
+  .max(60, "a token's label has 60 characters at most");
 
 export const createToken = defineCommand({
   name: "tokens:create",
@@ -60,7 +64,8 @@ export const revoke = defineCommand({
   auditInput: ({ token }) => ({ token: clip(token, 20) }),
   async run({ tx, actor }, { token }) {
     const [ended] = await revokeToken(tx, actor.orgId, actor.userId, token);
-    if (!ended) throw new UserError("not_found", `you have no token called "${clip(token, 20)}"`, "zyndra tokens lists them");
+    if (!ended)
+      throw new UserError("not_found", `you have no token called "${clip(token, 20)}"`, "zyndra tokens lists them");
     return ended;
   },
   view: ({ label }) => ({ text: `The token ${label} no longer opens anything.` }),

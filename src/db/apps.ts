@@ -14,7 +14,10 @@ export type { AppRow, BuildRow, DeployRow, ReleaseRow } from "./schema.ts";
 /** @throws UserError conflict where the name is taken, by whomever. */
 export async function insertApp(tx: Db, app: { orgId: string; projectId: string; name: string }): Promise<AppRow> {
   try {
-    const [row] = await tx.insert(apps).values({ id: randomUUID(), ...app }).returning();
+    const [row] = await tx
+      .insert(apps)
+      .values({ id: randomUUID(), ...app })
+      .returning();
     return row!;
   } catch (error) {
     if (clashOn(error) !== "apps_name_unique") throw error;
@@ -24,7 +27,10 @@ export async function insertApp(tx: Db, app: { orgId: string; projectId: string;
 
 /** An app of this org by name. @throws UserError not_found, also for apps of other orgs. */
 export async function getApp(db: Db, orgId: string, name: string): Promise<AppRow> {
-  const [row] = await db.select().from(apps).where(and(eq(apps.orgId, orgId), eq(apps.name, name)));
+  const [row] = await db
+    .select()
+    .from(apps)
+    .where(and(eq(apps.orgId, orgId), eq(apps.name, name)));
   if (row) return row;
   const names = await listAppNames(db, orgId);
   const near = nearest(name, names);
@@ -101,7 +107,10 @@ export async function deleteApp(tx: Db, appId: string, fence: number): Promise<b
   await tx.delete(outbox).where(eq(outbox.appId, appId));
   // Releases and builds point at each other's rows; the app's own delete takes the rest.
   await tx.delete(releases).where(eq(releases.appId, appId));
-  const gone = await tx.delete(apps).where(and(eq(apps.id, appId), eq(apps.fence, fence))).returning({ id: apps.id });
+  const gone = await tx
+    .delete(apps)
+    .where(and(eq(apps.id, appId), eq(apps.fence, fence)))
+    .returning({ id: apps.id });
   return gone.length === 1;
 }
 
@@ -116,7 +125,10 @@ export async function takeRings(tx: Db): Promise<string[]> {
   const rows = await tx
     .delete(outbox)
     .where(
-      inArray(outbox.id, tx.select({ id: outbox.id }).from(outbox).orderBy(outbox.id).limit(100).for("update", { skipLocked: true })),
+      inArray(
+        outbox.id,
+        tx.select({ id: outbox.id }).from(outbox).orderBy(outbox.id).limit(100).for("update", { skipLocked: true }),
+      ),
     )
     .returning({ appId: outbox.appId });
   return [...new Set(rows.map((row) => row.appId))];

@@ -1,7 +1,13 @@
 import { and, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
 import type { Cause } from "../model/cause.ts";
-import { type DeployKind, type DeployStatus, type FinalStatus, runningStatuses, unfinishedStatuses } from "../model/deploy.ts";
+import {
+  type DeployKind,
+  type DeployStatus,
+  type FinalStatus,
+  runningStatuses,
+  unfinishedStatuses,
+} from "../model/deploy.ts";
 import type { Db } from "./client.ts";
 import { type AppRow, apps, type DeployRow, deploys, releases } from "./schema.ts";
 
@@ -49,13 +55,23 @@ export async function getDeploy(db: Db, deployId: string): Promise<DeployRow> {
 
 /** @throws UserError not_found */
 export async function getDeployByNumber(db: Db, app: AppRow, number: number): Promise<DeployRow> {
-  const [row] = await db.select().from(deploys).where(and(eq(deploys.appId, app.id), eq(deploys.number, number)));
+  const [row] = await db
+    .select()
+    .from(deploys)
+    .where(and(eq(deploys.appId, app.id), eq(deploys.number, number)));
   if (row) return row;
-  throw new UserError("not_found", `${app.name} has no deploy #${number}`, `zyndra deploys ${app.name} lists what there is`);
+  throw new UserError(
+    "not_found",
+    `${app.name} has no deploy #${number}`,
+    `zyndra deploys ${app.name} lists what there is`,
+  );
 }
 
 export async function findDeployByRequest(db: Db, appId: string, requestId: string): Promise<DeployRow | null> {
-  const [row] = await db.select().from(deploys).where(and(eq(deploys.appId, appId), eq(deploys.requestId, requestId)));
+  const [row] = await db
+    .select()
+    .from(deploys)
+    .where(and(eq(deploys.appId, appId), eq(deploys.requestId, requestId)));
   return row ?? null;
 }
 

@@ -69,6 +69,7 @@ export type Place = {
 };
 
 const serverStartLimitMs = 120_000; // Recovery after a crash reads all of the log that was written since the last checkpoint.
+const predecessorLimitMs = 20_000;
 const initdbLimitMs = 120_000;
 const connectLimitMs = 5_000;
 const fastShutdownLimitMs = 20_000;
@@ -194,7 +195,8 @@ async function ensureServer(work: Work): Promise<ReadyServer> {
       if (launched?.hasEnded() && server === undefined) {
         const reason = await launched.output();
         if (isPortTaken(reason)) await giveUpPort(launched, place);
-        else if (!isPassing(reason)) throw explainOutput("PostgreSQL did not start", reason, place);
+        else if (!isPassing(reason) || Date.now() > startedMs + predecessorLimitMs)
+          throw explainOutput("PostgreSQL did not start", reason, place);
         launched = undefined;
       }
       if (Date.now() > deadlineMs) throw tooLate(place);

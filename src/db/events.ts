@@ -87,7 +87,10 @@ async function insertEvents(tx: Db, topic: string, owner: Owner, data: EventData
       .from(events)
       .where(and(eq(events.topic, topic), eq(events.onceKey, onceKey)));
     if (written.length > 0) {
-      await tx.update(topics).set({ lastSeq: row!.lastSeq - data.length }).where(eq(topics.name, topic));
+      await tx
+        .update(topics)
+        .set({ lastSeq: row!.lastSeq - data.length })
+        .where(eq(topics.name, topic));
       return;
     }
   }

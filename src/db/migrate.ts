@@ -16,7 +16,11 @@ export async function migrate(url: string): Promise<void> {
     await client.query("select pg_advisory_lock($1)", [migrationLock]);
     // A migration that waits behind a long query would block everyone behind itself.
     await client.query("set lock_timeout = '5s'");
-    await applyMigrations(drizzle(client), { migrationsFolder, migrationsSchema: "public", migrationsTable: "migrations" });
+    await applyMigrations(drizzle(client), {
+      migrationsFolder,
+      migrationsSchema: "public",
+      migrationsTable: "migrations",
+    });
   } finally {
     await client.end();
   }

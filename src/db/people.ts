@@ -96,7 +96,12 @@ export async function touchToken(db: Db, tokenId: string): Promise<void> {
   await db
     .update(tokens)
     .set({ lastUsedAt: sql`now()` })
-    .where(and(eq(tokens.id, tokenId), sql`(${tokens.lastUsedAt} is null or ${tokens.lastUsedAt} < now() - interval '1 minute')`));
+    .where(
+      and(
+        eq(tokens.id, tokenId),
+        sql`(${tokens.lastUsedAt} is null or ${tokens.lastUsedAt} < now() - interval '1 minute')`,
+      ),
+    );
 }
 
 export async function listTokens(db: Db, orgId: string, userId: string) {

@@ -29,7 +29,9 @@ export async function findBuildByInputs(db: Db, appId: string, inputs: string) {
     .select({ build: builds, deployNumber: deploys.number })
     .from(builds)
     .leftJoin(deploys, eq(deploys.buildId, builds.id))
-    .where(and(eq(builds.appId, appId), eq(builds.inputs, inputs), eq(builds.status, "succeeded"), isNotNull(builds.image)))
+    .where(
+      and(eq(builds.appId, appId), eq(builds.inputs, inputs), eq(builds.status, "succeeded"), isNotNull(builds.image)),
+    )
     .orderBy(desc(builds.createdAt), deploys.number)
     .limit(1);
   return row ?? null;
@@ -97,7 +99,10 @@ export async function findLiveRelease(db: Db, app: Pick<AppRow, "liveReleaseId">
 /** A rollback's target: the named version, or the one that was live before this one. @throws UserError */
 export async function getRollbackTarget(db: Db, app: AppRow, version: number | undefined): Promise<ReleaseRow> {
   if (version !== undefined) {
-    const [row] = await db.select().from(releases).where(and(eq(releases.appId, app.id), eq(releases.version, version)));
+    const [row] = await db
+      .select()
+      .from(releases)
+      .where(and(eq(releases.appId, app.id), eq(releases.version, version)));
     const hint = `zyndra releases ${app.name} lists what there is`;
     if (!row) throw new UserError("not_found", `${app.name} has no release v${version}`, hint);
     if (row.liveAt === null) throw new UserError("conflict", `v${version} of ${app.name} was never live`, hint);

@@ -38,7 +38,9 @@ export const projects = pgTable(
   "projects",
   {
     id: uuid("id").primaryKey(),
-    orgId: uuid("org_id").notNull().references(() => orgs.id),
+    orgId: uuid("org_id")
+      .notNull()
+      .references(() => orgs.id),
     name: text("name").notNull(),
     createdAt: createdAt(),
   },
@@ -55,8 +57,12 @@ export const users = pgTable("users", {
 export const members = pgTable(
   "members",
   {
-    orgId: uuid("org_id").notNull().references(() => orgs.id),
-    userId: uuid("user_id").notNull().references(() => users.id),
+    orgId: uuid("org_id")
+      .notNull()
+      .references(() => orgs.id),
+    userId: uuid("user_id")
+      .notNull()
+      .references(() => users.id),
     role: text("role").$type<Role>().notNull(),
     createdAt: createdAt(),
   },
@@ -71,8 +77,12 @@ export const tokens = pgTable(
   "tokens",
   {
     id: text("id").primaryKey(),
-    orgId: uuid("org_id").notNull().references(() => orgs.id),
-    userId: uuid("user_id").notNull().references(() => users.id),
+    orgId: uuid("org_id")
+      .notNull()
+      .references(() => orgs.id),
+    userId: uuid("user_id")
+      .notNull()
+      .references(() => users.id),
     label: text("label").notNull(),
     secretHash: text("secret_hash").notNull(),
     createdAt: createdAt(),
@@ -102,8 +112,12 @@ export const apps = pgTable(
   "apps",
   {
     id: uuid("id").primaryKey(),
-    orgId: uuid("org_id").notNull().references(() => orgs.id),
-    projectId: uuid("project_id").notNull().references(() => projects.id),
+    orgId: uuid("org_id")
+      .notNull()
+      .references(() => orgs.id),
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id),
     name: text("name").notNull().unique(),
     /** The last pushed or GitHub commit that went live; `refs/heads/main` mirrors it. */
     mainCommit: text("main_commit"),
@@ -131,7 +145,9 @@ export const apps = pgTable(
 export const formations = pgTable(
   "formations",
   {
-    appId: uuid("app_id").notNull().references(() => apps.id, { onDelete: "cascade" }),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
     orgId: uuid("org_id").notNull(),
     projectId: uuid("project_id").notNull(),
     processType: text("process_type").notNull(),
@@ -148,7 +164,9 @@ export const configVars = pgTable(
   "config_vars",
   {
     id: uuid("id").primaryKey(),
-    appId: uuid("app_id").notNull().references(() => apps.id, { onDelete: "cascade" }),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
     orgId: uuid("org_id").notNull(),
     projectId: uuid("project_id").notNull(),
     name: text("name").notNull(),
@@ -164,7 +182,9 @@ export const builds = pgTable(
   "builds",
   {
     id: uuid("id").primaryKey(),
-    appId: uuid("app_id").notNull().references(() => apps.id, { onDelete: "cascade" }),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
     orgId: uuid("org_id").notNull(),
     projectId: uuid("project_id").notNull(),
     commit: text("commit").notNull(),
@@ -191,13 +211,17 @@ export const releases = pgTable(
   "releases",
   {
     id: uuid("id").primaryKey(),
-    appId: uuid("app_id").notNull().references(() => apps.id, { onDelete: "cascade" }),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
     orgId: uuid("org_id").notNull(),
     projectId: uuid("project_id").notNull(),
     version: integer("version").notNull(),
     /** The deploy that made it; each makes at most one. */
     deployId: uuid("deploy_id").notNull().unique(),
-    buildId: uuid("build_id").notNull().references(() => builds.id),
+    buildId: uuid("build_id")
+      .notNull()
+      .references(() => builds.id),
     commit: text("commit").notNull(),
     image: text("image").notNull(),
     processTypes: jsonb("process_types").$type<ProcessTypes>().notNull(),
@@ -219,7 +243,9 @@ export const deploys = pgTable(
   "deploys",
   {
     id: uuid("id").primaryKey(),
-    appId: uuid("app_id").notNull().references(() => apps.id, { onDelete: "cascade" }),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
     orgId: uuid("org_id").notNull(),
     projectId: uuid("project_id").notNull(),
     number: integer("number").notNull(),

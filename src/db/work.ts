@@ -22,7 +22,11 @@ export async function claimLease(
   holder: string,
   leaseMs: number,
 ): Promise<{ lease: Lease; app: AppRow; wasLost: boolean } | null> {
-  const [before] = await tx.select().from(apps).where(and(eq(apps.id, appId), free)).for("update", { skipLocked: true });
+  const [before] = await tx
+    .select()
+    .from(apps)
+    .where(and(eq(apps.id, appId), free))
+    .for("update", { skipLocked: true });
   if (!before) return null;
   const [app] = await tx
     .update(apps)
@@ -81,6 +85,9 @@ export async function listWaitingApps(db: Db, limit: number): Promise<string[]> 
 }
 
 export async function isWaiting(db: Db, appId: string): Promise<boolean> {
-  const rows = await db.select({ id: apps.id }).from(apps).where(and(eq(apps.id, appId), free, hasWork));
+  const rows = await db
+    .select({ id: apps.id })
+    .from(apps)
+    .where(and(eq(apps.id, appId), free, hasWork));
   return rows.length > 0;
 }

@@ -61,7 +61,8 @@ export function openDeployLogs(database: Database, log: Log): DeployLogs {
       const at = waiting.get(deploy.id) ?? { deploy, lines: [], bytes: 0, leftOut: 0 };
       waiting.set(deploy.id, at);
       if (line.kind === "output" && total > maxLogBytes) {
-        if (total - bytes <= maxLogBytes) at.lines.push({ kind: "warning", text: "the log is cut here: it is longer than 20 MB" });
+        if (total - bytes <= maxLogBytes)
+          at.lines.push({ kind: "warning", text: "the log is cut here: it is longer than 20 MB" });
       } else if (line.kind === "output" && at.bytes > maxWaitingBytes) {
         at.leftOut++;
       } else {
@@ -83,7 +84,8 @@ export function openDeployLogs(database: Database, log: Log): DeployLogs {
 
 function chunksOf(waiting: Waiting, nextKey: () => string): LogChunk[] {
   const { deploy, lines, leftOut } = waiting;
-  if (leftOut > 0) lines.push({ kind: "warning", text: `${leftOut} lines came faster than they could be stored and are left out` });
+  if (leftOut > 0)
+    lines.push({ kind: "warning", text: `${leftOut} lines came faster than they could be stored and are left out` });
   const chunks: LogChunk[] = [];
   for (let from = 0; from < lines.length; from += maxLinesPerChunk) {
     const { id, appId, orgId, projectId, fence } = deploy;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Database } from "../db/client.ts";
 import { eventChannel, listEvents } from "../db/events.ts";
@@ -100,41 +101,41 @@ function openBell(stop: AbortSignal) {
 
 /** Holds LISTEN over breaks; after each one everybody is rung, since anything may have been missed. */
 function keepListening(url: string, log: Log, stop: AbortSignal, heard: (topics: string[] | undefined) => void) {
-  let first = () => {};
-  const listening = new Promise<void>((resolve) => (first = resolve));
-
-  const once = async () => {
-    const client = new pg.Client({ connectionString: url, application_name: "zyndra events", keepAlive: true });
-    const broken = new Promise<void>((resolve) => {
-      client.on("error", () => resolve());
-      client.on("end", () => resolve());
-      stop.addEventListener("abort", () => resolve(), { once: true });
-    });
-    try {
-      await client.connect();
-      client.on("notification", (message) => heard(message.payload?.split(" ") ?? []));
-      await client.query(`listen ${eventChannel}`);
-      heard(undefined);
-      first();
-      await broken;
-    } catch (error) {
-      log.warn({ err: error }, "listening for events failed, trying again");
-    } finally {
-      await client.end().catch(() => {});
-    }
-  };
-
+  const first = Promise.withResolvers<void>();
   const ended = (async () => {
     while (!stop.aborted) {
-      await once();
-      if (!stop.aborted) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, reconnectMs);
-          stop.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-        });
-      }
+      await listenOnce(url, stop, first.resolve, heard).catch((error) =>
+        log.warn({ err: error }, "listening for events broke, trying again"),
+      );
+      await delay(reconnectMs, undefined, { signal: stop }).catch(() => {});
     }
-    first();
+    first.resolve();
   })();
-  return { listening, ended };
+  return { listening: first.promise, ended };
+}
+
+/** Listens until the connection breaks or the signal aborts. */
+async function listenOnce(
+  url: string,
+  stop: AbortSignal,
+  onListening: () => void,
+  heard: (topics: string[] | undefined) => void,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: url, application_name: "zyndra events", keepAlive: true });
+  const broken = Promise.withResolvers<void>();
+  client.on("error", () => broken.resolve());
+  client.on("end", () => broken.resolve());
+  const leave = () => broken.resolve();
+  stop.addEventListener("abort", leave, { once: true });
+  try {
+    await client.connect();
+    client.on("notification", (message) => heard(message.payload?.split(" ") ?? []));
+    await client.query(`listen ${eventChannel}`);
+    heard(undefined);
+    onListening();
+    await broken.promise;
+  } finally {
+    stop.removeEventListener("abort", leave);
+    await client.end().catch(() => {});
+  }
 }

@@ -101,10 +101,10 @@ function pnpmOfLock(lockText: string): string {
 
 function warningWithoutLock(tree: SourceTree, manager: NodePackageManager): string {
   if (tree.paths.has("bun.lock") || tree.paths.has("bun.lockb")) {
-    return "bun's lock file is not read: npm chooses the versions anew at each build (npm install --package-lock-only makes a lock file)";
+    return "bun's lock file is not read: npm chooses versions anew at each build";
   }
   const command = manager === "npm" ? "npm install" : manager === "pnpm" ? "pnpm install" : "yarn install";
-  return `no lock file: versions are chosen anew at each build and nothing is cached; run ${command} and commit what it writes`;
+  return `no lock file: each build chooses versions anew; run ${command} and commit the lock file`;
 }
 
 /** What may be `web`, best first. What a build script makes is looked for after the build. */

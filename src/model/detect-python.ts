@@ -48,7 +48,7 @@ function installsOf(tree: SourceTree): PythonPlan["installs"] {
 function poetryWarning(tree: SourceTree): string[] {
   const isIgnored = tree.paths.has("poetry.lock") && !tree.paths.has("requirements.txt") && !tree.paths.has("uv.lock");
   return isIgnored
-    ? ["poetry.lock is not read: pip chooses the versions (poetry export -o requirements.txt keeps them)"]
+    ? ["poetry.lock is not read, pip chooses versions; poetry export -o requirements.txt keeps them"]
     : [];
 }
 

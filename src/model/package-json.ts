@@ -53,7 +53,7 @@ function packageJsonOf(json: Record<string, unknown>, scripts: Record<string, st
 }
 
 function brokenJson(text: string): ParsedPackageJson {
-  const offset = jsonErrorOffset(text);
+  const offset = Math.min(jsonErrorOffset(text), text.trimEnd().length);
   const line = text.slice(0, offset).split("\n").length;
   const shown = text.split("\n")[line - 1]!.trim().slice(0, 80);
   if (/^(<{7}|={7}|>{7})/m.test(text)) {

@@ -16,9 +16,16 @@ export function parsePushOptions(options: readonly string[]): PushOptions {
     else if (option.startsWith("message=")) parsed.message = text(option, "message");
     else if (option.startsWith("force=")) parsed.force = text(option, "force");
     else {
-      const meant = nearest(option.split("=")[0]!, known.map((word) => word.replace("=", "")));
+      const meant = nearest(
+        option.split("=")[0]!,
+        known.map((word) => word.replace("=", "")),
+      );
       const ask = meant ? ` Did you mean -o ${meant}?` : "";
-      throw new UserError("bad_input", `there is no push option "${clip(option, 30)}".${ask}`, `push options: ${known.join(", ")}`);
+      throw new UserError(
+        "bad_input",
+        `there is no push option "${clip(option, 30)}".${ask}`,
+        `push options: ${known.join(", ")}`,
+      );
     }
   }
   return parsed;
@@ -26,6 +33,7 @@ export function parsePushOptions(options: readonly string[]): PushOptions {
 
 function text(option: string, name: string): string {
   const said = clip(option.slice(name.length + 1).trim(), longestText);
-  if (said === "") throw new UserError("bad_input", `-o ${name}= needs a text`, `git push -o ${name}="why" zyndra main`);
+  if (said === "")
+    throw new UserError("bad_input", `-o ${name}= needs a text`, `git push -o ${name}="why" zyndra main`);
   return said;
 }

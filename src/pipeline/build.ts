@@ -17,7 +17,10 @@ export async function ensureBuild(story: Story): Promise<BuiltImage> {
   const { deps, deploy, held } = story;
   const older = deploy.kind === "config" ? held.app.liveReleaseId : deploy.targetReleaseId;
   if (older !== null) {
-    return { ok: true, build: await deps.db.persist(async ({ db }) => getBuild(db, (await getRelease(db, older)).buildId)) };
+    return {
+      ok: true,
+      build: await deps.db.persist(async ({ db }) => getBuild(db, (await getRelease(db, older)).buildId)),
+    };
   }
   await story.advance("building");
   if (deploy.buildId !== null) {
@@ -34,7 +37,10 @@ export async function ensureBuild(story: Story): Promise<BuiltImage> {
   if (same) {
     await story.note({ buildId: same.build.id });
     story.write({ kind: "step", text: "Building" });
-    story.write({ kind: "text", text: `the same files were built by deploy #${same.deployNumber}: that image is used again` });
+    story.write({
+      kind: "text",
+      text: `the same files were built by deploy #${same.deployNumber}: that image is used again`,
+    });
     return { ok: true, build: same.build };
   }
   const id = randomUUID();
@@ -69,7 +75,10 @@ async function build(story: Story, row: BuildRow, config: ConfigVars): Promise<B
   const ended = await story.commit((tx) =>
     endBuild(tx, row.id, { status: "succeeded", image, processTypes, releaseCommand, summary, sizeBytes }),
   );
-  deps.log.info({ app: held.app.name, deploy: deploy.number, took: duration(performance.now() - startedAt) }, "image built");
+  deps.log.info(
+    { app: held.app.name, deploy: deploy.number, took: duration(performance.now() - startedAt) },
+    "image built",
+  );
   return { ok: true, build: ended };
 }
 
@@ -83,5 +92,7 @@ async function currentConfig(story: Story): Promise<ConfigVars> {
 async function inputsOf(story: Story, config: ConfigVars): Promise<string> {
   const { tree } = await story.deps.repos.commitInfo(story.deploy.appId, story.deploy.commit!);
   const sorted = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash("sha256").update(JSON.stringify([story.deps.builder.kind, tree, sorted])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([story.deps.builder.kind, tree, sorted]))
+    .digest("hex");
 }

@@ -13,7 +13,11 @@ export async function orgKeyOf(deps: Pick<Deps, "keyring">, db: Db, orgId: strin
 }
 
 /** An app's config vars as they are now, in the clear: for builds and releases, never for a log. */
-export async function readConfig(deps: Pick<Deps, "keyring">, db: Db, app: Pick<AppRow, "id" | "orgId">): Promise<ConfigVars> {
+export async function readConfig(
+  deps: Pick<Deps, "keyring">,
+  db: Db,
+  app: Pick<AppRow, "id" | "orgId">,
+): Promise<ConfigVars> {
   const sealed = await listConfigVars(db, app.id);
   if (sealed.length === 0) return {};
   const key = await orgKeyOf(deps, db, app.orgId);

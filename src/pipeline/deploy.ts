@@ -40,7 +40,8 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
 async function endBroken(story: Story, error: unknown): Promise<void> {
   const { deps, deploy, held, signal } = story;
   const reason = signal.aborted ? signal.reason : error;
-  if (held.signal.aborted || reason instanceof StaleLease || reason instanceof HandBack || isPassing(error)) throw reason;
+  if (held.signal.aborted || reason instanceof StaleLease || reason instanceof HandBack || isPassing(error))
+    throw reason;
   if (reason instanceof Cancelled) {
     return story.end("cancelled", { headline: `cancelled by ${reason.by}` });
   }

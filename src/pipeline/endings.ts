@@ -44,7 +44,11 @@ export async function endUnsuccessful(
  * Brings to its end what went live: main is mirrored into the repository first, then everyone is told. Called after each
  * deploy and, for what a crash left in between, before each claim's work.
  */
-export async function settleEndings(deps: Pick<Deps, "db" | "repos" | "runtime" | "log">, lease: Lease, app: AppRow): Promise<void> {
+export async function settleEndings(
+  deps: Pick<Deps, "db" | "repos" | "runtime" | "log">,
+  lease: Lease,
+  app: AppRow,
+): Promise<void> {
   if (app.mainCommit !== null) await mirrorMain(deps, app.id, app.mainCommit);
   for (const deploy of await listUntold(deps.db.db, app.id)) {
     await deps.db.transaction(async (tx) => tellLive(deps, tx, await holdFence(tx, lease), deploy));
@@ -82,5 +86,6 @@ async function tellLive(deps: Pick<Deps, "runtime">, tx: Db, app: AppRow, deploy
 
 /** Lets go of commits whose deploys ended long ago; git may then collect them. */
 export async function forgetOldCommits(deps: Pick<Deps, "db" | "repos">, appId: string): Promise<void> {
-  for (const number of await listForgettable(deps.db.db, appId, keptDeploys)) await deps.repos.removeKeepRef(appId, number);
+  for (const number of await listForgettable(deps.db.db, appId, keptDeploys))
+    await deps.repos.removeKeepRef(appId, number);
 }

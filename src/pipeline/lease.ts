@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type AppRow } from "../db/schema.ts";
+import type { AppRow } from "../db/schema.ts";
 import { claimLease, type Lease, releaseLease, renewLease, StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 
@@ -21,7 +21,11 @@ export type HeldApp = {
 };
 
 /** Takes an app and keeps renewing its lease. Null where another holds it. */
-export async function holdApp(deps: Pick<Deps, "db" | "limits" | "log">, appId: string, stop: AbortSignal): Promise<HeldApp | null> {
+export async function holdApp(
+  deps: Pick<Deps, "db" | "limits" | "log">,
+  appId: string,
+  stop: AbortSignal,
+): Promise<HeldApp | null> {
   const { leaseMs } = deps.limits;
   const claimed = await deps.db.transaction((tx) => claimLease(tx, appId, randomUUID(), leaseMs));
   if (!claimed) return null;

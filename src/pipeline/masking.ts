@@ -9,6 +9,9 @@ export function maskerOf(config: ConfigVars): Masker {
 }
 
 /** Hides the values that an app's config vars have now: for lines that its own processes wrote. */
-export async function appMasker(deps: Pick<Deps, "db" | "keyring">, app: Pick<AppRow, "id" | "orgId">): Promise<Masker> {
+export async function appMasker(
+  deps: Pick<Deps, "db" | "keyring">,
+  app: Pick<AppRow, "id" | "orgId">,
+): Promise<Masker> {
   return maskerOf(await readConfig(deps, deps.db.db, app));
 }

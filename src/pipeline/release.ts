@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { findLiveRelease, getRelease, insertRelease } from "../db/releases.ts";
 import type { Db } from "../db/client.ts";
 import { noteDeploy } from "../db/deploys.ts";
+import { findLiveRelease, getRelease, insertRelease } from "../db/releases.ts";
 import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
 import type { Cause } from "../model/cause.ts";
 import { shortId } from "../model/deploy.ts";
 import type { ReleaseSpec } from "../runtime/runtime.ts";
-import { changedNames, type ConfigVars, orgKeyOf, readConfig, readSnapshot, sealSnapshot } from "./config-snapshot.ts";
+import { type ConfigVars, changedNames, orgKeyOf, readConfig, readSnapshot, sealSnapshot } from "./config-snapshot.ts";
 import type { Story } from "./story.ts";
 
 /** A release of this deploy, with its config vars in the clear. `unchanged` = it is live already, nothing is to be done. */
@@ -81,7 +81,8 @@ function configSummary(config: ConfigVars, live: ReleaseRow | null, changed: str
   const count = Object.keys(config).length;
   const vars = count === 0 ? "no config vars" : count === 1 ? "1 config var" : `${count} config vars`;
   if (!live || changed.length === 0) return vars;
-  const shown = changed.length > 4 ? `${changed.slice(0, 3).join(", ")} and ${changed.length - 3} more` : changed.join(", ");
+  const shown =
+    changed.length > 4 ? `${changed.slice(0, 3).join(", ")} and ${changed.length - 3} more` : changed.join(", ");
   return `${vars}, ${shown} changed since v${live.version}`;
 }
 
@@ -89,7 +90,10 @@ function configSummary(config: ConfigVars, live: ReleaseRow | null, changed: str
  * The release command, before the new release serves: at least once, never for a rollback. Its failure keeps the old
  * version, and the release is never live.
  */
-export async function runReleaseCommand(story: Story, release: MadeRelease): Promise<{ ok: true } | { ok: false; cause: Cause }> {
+export async function runReleaseCommand(
+  story: Story,
+  release: MadeRelease,
+): Promise<{ ok: true } | { ok: false; cause: Cause }> {
   const { deps, deploy, signal, write } = story;
   const command = release.row.releaseCommand;
   if (command === null || deploy.kind === "rollback" || deploy.releaseCommandDoneAt !== null) return { ok: true };
@@ -119,12 +123,19 @@ export async function runReleaseCommand(story: Story, release: MadeRelease): Pro
   } catch (error) {
     if (!timeout.aborted || signal.aborted) throw error;
     const minutes = Math.round(deps.limits.releaseMs / 60_000);
-    return { ok: false, cause: { headline: `the release command took longer than ${minutes} min`, detail: command, lastLines: last } };
+    return {
+      ok: false,
+      cause: { headline: `the release command took longer than ${minutes} min`, detail: command, lastLines: last },
+    };
   }
 }
 
 /** What a runtime needs to know of a release. */
-export function releaseSpec(app: AppRow, release: { row: ReleaseRow; config: ConfigVars }, formation: Record<string, number>): ReleaseSpec {
+export function releaseSpec(
+  app: AppRow,
+  release: { row: ReleaseRow; config: ConfigVars },
+  formation: Record<string, number>,
+): ReleaseSpec {
   const { row, config } = release;
   return {
     appId: app.id,

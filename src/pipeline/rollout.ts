@@ -1,4 +1,4 @@
-import { getFormation, findAppById } from "../db/apps.ts";
+import { findAppById, getFormation } from "../db/apps.ts";
 import { allowSwitch, endDeploy, getDeploy } from "../db/deploys.ts";
 import { publish } from "../db/events.ts";
 import { getRelease, markFormationApplied, markLive } from "../db/releases.ts";
@@ -62,12 +62,16 @@ export async function applyFormation(deps: Deps, held: HeldApp): Promise<void> {
   let cause: Cause | undefined;
   if (release) {
     const config = await readSnapshot(deps, deps.db.db, release);
-    const outcome = await deps.runtime.rollout.apply(releaseSpec(app, { row: release, config }, wanted.formation), lease.fence, {
-      write: () => {},
-      maySwitch: async () => true,
-      signal,
-      timeoutMs: deps.limits.rolloutMs,
-    });
+    const outcome = await deps.runtime.rollout.apply(
+      releaseSpec(app, { row: release, config }, wanted.formation),
+      lease.fence,
+      {
+        write: () => {},
+        maySwitch: async () => true,
+        signal,
+        timeoutMs: deps.limits.rolloutMs,
+      },
+    );
     if (!outcome.ok && "cause" in outcome) cause = outcome.cause;
   }
   await deps.db.persist(
@@ -75,7 +79,12 @@ export async function applyFormation(deps: Deps, held: HeldApp): Promise<void> {
       db.transaction(async (tx) => {
         await holdFence(tx, lease);
         await markFormationApplied(tx, app.id, wanted.revision);
-        const scaled = { type: "scaled", formation: wanted.formation, revision: wanted.revision, ...(cause && { cause }) } as const;
+        const scaled = {
+          type: "scaled",
+          formation: wanted.formation,
+          revision: wanted.revision,
+          ...(cause && { cause }),
+        } as const;
         await publish(tx, appTopic(app.id), app, [scaled]);
       }),
     signal,

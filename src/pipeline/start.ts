@@ -32,7 +32,7 @@ export type DeployRequest = {
   retryOf?: number;
 };
 
-export type Started = { deploy: DeployRow; /** It was there before: the asker only follows. */ followed: boolean };
+export type Started = { deploy: DeployRow /** It was there before: the asker only follows. */; followed: boolean };
 
 /**
  * The one way in: writes the deploy and the ring for it, inside the transaction of the command that asks. The commit is
@@ -110,12 +110,16 @@ export async function startConfigDeploy(tx: Db, app: AppRow, actor: Actor, names
 }
 
 function joinedTitle(title: string, names: string[]): string {
-  const before = title.replace(/^config: /, "").split(", ").filter(Boolean);
+  const before = title
+    .replace(/^config: /, "")
+    .split(", ")
+    .filter(Boolean);
   return `config: ${[...new Set([...before, ...names])].join(", ")}`;
 }
 
 function introduction(app: AppRow, deploy: DeployRow): LogLine[] {
-  const what = deploy.kind === "push" || deploy.kind === "deploy" ? `${shortId(deploy.commit!)} "${deploy.title}"` : deploy.title;
+  const what =
+    deploy.kind === "push" || deploy.kind === "deploy" ? `${shortId(deploy.commit!)} "${deploy.title}"` : deploy.title;
   return [
     { kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}` },
     { kind: "hint", text: `Ctrl-C leaves it running; \`zyndra cancel ${app.name}\` stops it` },

@@ -1,5 +1,5 @@
-import { getDeploy, moveDeploy, noteDeploy } from "../db/deploys.ts";
 import type { Db } from "../db/client.ts";
+import { getDeploy, moveDeploy, noteDeploy } from "../db/deploys.ts";
 import { publish } from "../db/events.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import { holdFence } from "../db/work.ts";
@@ -52,8 +52,17 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
   const { lease } = held;
   const cancel = new AbortController();
   const signal = AbortSignal.any([held.signal, cancel.signal]);
-  const logged = { id: deploy.id, appId: deploy.appId, orgId: deploy.orgId, projectId: deploy.projectId, fence: lease.fence };
-  let hidden = await deps.db.persist(({ db }) => readConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }), held.signal);
+  const logged = {
+    id: deploy.id,
+    appId: deploy.appId,
+    orgId: deploy.orgId,
+    projectId: deploy.projectId,
+    fence: lease.fence,
+  };
+  let hidden = await deps.db.persist(
+    ({ db }) => readConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }),
+    held.signal,
+  );
   let masker = maskerOf(hidden);
 
   const lookForCancel = async () => {
@@ -84,7 +93,12 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
       const from = order.slice(0, order.indexOf(to));
       await commit(async (tx, app) => {
         if (!(await moveDeploy(tx, deploy.id, from, to))) return;
-        const said = headline({ appName: app.name, number: deploy.number, status: to, tookMs: Date.now() - deploy.createdAt.getTime() });
+        const said = headline({
+          appName: app.name,
+          number: deploy.number,
+          status: to,
+          tookMs: Date.now() - deploy.createdAt.getTime(),
+        });
         await publish(tx, deployTopic(deploy.id), app, [{ type: "deploy", status: to, headline: said }]);
       });
     },

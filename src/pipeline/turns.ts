@@ -55,7 +55,12 @@ async function hasQueued(deps: Deps, app: AppRow): Promise<boolean> {
 }
 
 /** A deploy that another worker began: goes on, unless it was to be cancelled, or has cost too many workers their life. */
-async function resumable(deps: Deps, held: HeldApp, deploy: DeployRow, wasLost: boolean): Promise<DeployRow | undefined> {
+async function resumable(
+  deps: Deps,
+  held: HeldApp,
+  deploy: DeployRow,
+  wasLost: boolean,
+): Promise<DeployRow | undefined> {
   const lostLeases = deploy.lostLeases + (wasLost ? 1 : 0);
   const cause: Cause | undefined =
     deploy.cancelRequestedAt !== null && deploy.switchedAt === null
@@ -74,7 +79,10 @@ async function resumable(deps: Deps, held: HeldApp, deploy: DeployRow, wasLost: 
     return undefined;
   }
   if (wasLost) await underFence(deps, held, (tx) => noteDeploy(tx, deploy.id, { lostLeases }));
-  deps.log.info({ app: held.app.name, deploy: deploy.number, status: deploy.status, lostLeases }, "deploy taken up again");
+  deps.log.info(
+    { app: held.app.name, deploy: deploy.number, status: deploy.status, lostLeases },
+    "deploy taken up again",
+  );
   return getDeploy(deps.db.db, deploy.id);
 }
 
@@ -89,7 +97,11 @@ async function takeTurn(deps: Deps, held: HeldApp, app: AppRow): Promise<DeployR
   const queued = await listUnfinished(deps.db.db, app.id);
   if (queued.length === 0) return undefined;
   const looked = await Promise.all(
-    queued.map(async (deploy) => ({ number: deploy.number, kind: deploy.kind, keepsTip: await keepsTip(deps, app, deploy) })),
+    queued.map(async (deploy) => ({
+      number: deploy.number,
+      kind: deploy.kind,
+      keepsTip: await keepsTip(deps, app, deploy),
+    })),
   );
   const turn = chooseTurn(looked);
   const byNumber = new Map(queued.map((deploy) => [deploy.number, deploy]));
@@ -97,7 +109,9 @@ async function takeTurn(deps: Deps, held: HeldApp, app: AppRow): Promise<DeployR
 
   for (const number of turn.missed) {
     const cause = await movedCause(deps, app);
-    await underFence(deps, held, (tx, now) => endUnsuccessful(deps, tx, now, byNumber.get(number)!.id, "failed", cause));
+    await underFence(deps, held, (tx, now) =>
+      endUnsuccessful(deps, tx, now, byNumber.get(number)!.id, "failed", cause),
+    );
   }
   for (const number of turn.superseded) {
     const loser = byNumber.get(number)!;
@@ -130,7 +144,9 @@ async function movedCause(deps: Deps, app: AppRow): Promise<Cause> {
 async function supersededCause(deps: Deps, app: AppRow, loser: DeployRow, winner: DeployRow): Promise<Cause> {
   const by = `superseded by deploy #${winner.number} (${winner.actorName})`;
   const isIn =
-    loser.commit !== null && winner.commit !== null && (await deps.repos.isAncestor(app.id, loser.commit, winner.commit));
+    loser.commit !== null &&
+    winner.commit !== null &&
+    (await deps.repos.isAncestor(app.id, loser.commit, winner.commit));
   return { headline: isIn ? `${by}, which contains it` : `${by}; git pull, push again` };
 }
 
@@ -158,6 +174,8 @@ async function underFence(
   held: HeldApp,
   change: (tx: Parameters<typeof holdFence>[0], app: AppRow) => Promise<unknown>,
 ): Promise<void> {
-  await deps.db.persist((db) => db.transaction(async (tx) => void (await change(tx, await holdFence(tx, held.lease)))), held.signal);
+  await deps.db.persist(
+    (db) => db.transaction(async (tx) => void (await change(tx, await holdFence(tx, held.lease)))),
+    held.signal,
+  );
 }
-

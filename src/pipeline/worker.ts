@@ -28,7 +28,10 @@ export async function startWorker(deps: Deps): Promise<Worker> {
       if (working.size >= limits.appsAtOnce) return;
       if (working.has(waiting)) continue;
       next.delete(waiting);
-      working.set(waiting, workOnce(deps, waiting, stop.signal).finally(() => ended(waiting)));
+      working.set(
+        waiting,
+        workOnce(deps, waiting, stop.signal).finally(() => ended(waiting)),
+      );
     }
   };
   const ended = (appId: string) => {

@@ -12,7 +12,13 @@ const ringTimeoutMs = 2_000;
  */
 export async function openPostgresQueue(url: string, log: Log): Promise<Queue> {
   // BullMQ takes a ready pool where `require` is not to be had; its schema is selected by the connection's search path.
-  const pool = new pg.Pool({ connectionString: url, max: 4, keepAlive: true, options: "-c search_path=bullmq", application_name: "zyndra queue" });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 4,
+    keepAlive: true,
+    options: "-c search_path=bullmq",
+    application_name: "zyndra queue",
+  });
   pool.on("error", (error) => log.debug({ err: error }, "a queue connection broke"));
   pool.on("connect", (client) => client.on("error", () => {}));
   const migrating = await pool.connect();
@@ -35,7 +41,10 @@ export async function openPostgresQueue(url: string, log: Log): Promise<Queue> {
       const added = bull.add("ring", { appId }, { deduplication: { id: appId, keepLastIfActive: true } });
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`the queue did not answer within ${ringTimeoutMs} ms`)), ringTimeoutMs);
+        timer = setTimeout(
+          () => reject(new Error(`the queue did not answer within ${ringTimeoutMs} ms`)),
+          ringTimeoutMs,
+        );
       });
       added.catch(() => {});
       try {

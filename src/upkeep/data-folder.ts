@@ -3,7 +3,11 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 
 /** The process that keeps a data folder, as it wrote itself down. */
-export type Holder = { pid: number; /** Tells this process from a later one with the same pid. */ mark: string; url: string };
+export type Holder = {
+  pid: number /** Tells this process from a later one with the same pid. */;
+  mark: string;
+  url: string;
+};
 
 const fileName = "platform.json";
 
@@ -26,7 +30,11 @@ export async function claimDataFolder(dataDir: string, url: string): Promise<() 
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
-      throw new UserError("forbidden", `the data folder ${dataDir} cannot be written`, "choose another: ZYNDRA_DATA=/path npm start");
+      throw new UserError(
+        "forbidden",
+        `the data folder ${dataDir} cannot be written`,
+        "choose another: ZYNDRA_DATA=/path npm start",
+      );
     }
     if (code === "ENOTDIR" || code === "EEXIST") {
       throw new UserError("bad_input", `${dataDir} is not a folder`, "choose another: ZYNDRA_DATA=/path npm start");

@@ -34,7 +34,11 @@ const remoteOf = (name: string, token: string) => `http://ana:${token}@127.0.0.1
 const openGate = (name: string) => writeFile(join(gates, name), "");
 const bodyOf = async (url: string) => (await getPage(url)).body;
 const listDeploys = async (app: string) =>
-  (await platform.ask("deploys", { app })).data as { number: number; status: string; cause: { headline: string } | null }[];
+  (await platform.ask("deploys", { app })).data as {
+    number: number;
+    status: string;
+    cause: { headline: string } | null;
+  }[];
 
 describe("a push", () => {
   test("puts an app on the air, and the next one replaces it", async () => {
@@ -43,7 +47,9 @@ describe("a push", () => {
     await pusher.commit(webApp("first"), "Sell hats");
     const first = await pusher.push("main");
     expect(first.output).toMatch(new RegExp(`remote: ${name}, deploy #1: [0-9a-f]{7} "Sell hats" by ana`));
-    expect(first.output).toMatch(/remote: -----> Building\n[\s\S]*remote: -----> Releasing v1\n[\s\S]*remote: -----> Rolling out\n/);
+    expect(first.output).toMatch(
+      /remote: -----> Building\n[\s\S]*remote: -----> Releasing v1\n[\s\S]*remote: -----> Rolling out\n/,
+    );
     expect(first.output).toMatch(new RegExp(`remote: success: ${name} v1 is live at ${url}`));
     expect(first.output).toContain("* [new branch]      main -> main");
     expect(first.exitCode).toBe(0);
@@ -104,7 +110,8 @@ describe("a push", () => {
     const { name, url, pusher } = await newApp();
     await using _ = pusher;
     const app = webApp("needs a word");
-    app["server.js"] = `if (!process.env.WORD) { console.error("WORD is not set"); process.exit(1); }\n${app["server.js"]}`;
+    app["server.js"] =
+      `if (!process.env.WORD) { console.error("WORD is not set"); process.exit(1); }\n${app["server.js"]}`;
     await pusher.commit(app);
     expect((await pusher.push("main")).exitCode).toBe(1);
     await platform.ask("config:set", { app: name, vars: ["WORD=hello-hats"] });
@@ -120,7 +127,9 @@ describe("a push", () => {
     await pusher.commit(webApp("hats"));
     const stored = await pusher.push("main:feature/hats");
     expect(stored.exitCode).toBe(0);
-    expect(stored.output).toContain("hint: nothing is deployed from `feature/hats`; to deploy it: git push zyndra feature/hats:main");
+    expect(stored.output).toContain(
+      "hint: nothing is deployed from `feature/hats`; to deploy it: git push zyndra feature/hats:main",
+    );
     expect(await listDeploys(name)).toEqual([]);
     await platform.ask("deploy", { app: name, ref: "feature/hats" });
     await eventually(async () => expect(await bodyOf(url)).toBe("hats"));
@@ -194,7 +203,9 @@ describe("two at once", () => {
     expect((await first.ended).exitCode).toBe(0);
     const superseded = await second.ended;
     expect(superseded.exitCode).toBe(1);
-    expect(superseded.output).toMatch(/\[remote rejected\] main -> main \(superseded by deploy #3 \(ana\), which contains it/);
+    expect(superseded.output).toMatch(
+      /\[remote rejected\] main -> main \(superseded by deploy #3 \(ana\), which contains it/,
+    );
     const won = await third.ended;
     expect(won.exitCode).toBe(0);
     expect(await bodyOf(url)).toBe("third");
@@ -221,7 +232,9 @@ describe("two at once", () => {
     expect((await winner.ended).exitCode).toBe(0);
     const lost = await loser.ended;
     expect(lost.exitCode).toBe(1);
-    expect(lost.output).toMatch(/\[remote rejected\] main -> main \(main moved: deploy #\d+ \(ana\) went live; git pull, push again/);
+    expect(lost.output).toMatch(
+      /\[remote rejected\] main -> main \(main moved: deploy #\d+ \(ana\) went live; git pull, push again/,
+    );
     expect(await bodyOf(url)).toBe("ana's");
 
     await other.git("pull", "--quiet", "--rebase", "-X", "theirs", "zyndra", "main");
@@ -299,7 +312,9 @@ describe("an end from elsewhere", () => {
     await openGate(`${name}-1`);
     await eventually(async () => expect(await bodyOf(url)).toBe("went on"));
     await eventually(async () => {
-      expect((await pusher.git("ls-remote", "zyndra", "refs/heads/main")).output).toContain((await pusher.git("rev-parse", "HEAD")).output.trim());
+      expect((await pusher.git("ls-remote", "zyndra", "refs/heads/main")).output).toContain(
+        (await pusher.git("rev-parse", "HEAD")).output.trim(),
+      );
     });
   });
 
@@ -312,7 +327,9 @@ describe("an end from elsewhere", () => {
     await push.printed(/Rolling out/);
     await platform.ask("apps:destroy", { app: name });
     expect((await push.ended).output).toMatch(/\[remote rejected\] main -> main \((cancelled by ana|ana destroyed)/);
-    await eventually(async () => expect((await platform.ask("apps", {})).data).not.toContainEqual(expect.objectContaining({ name })));
+    await eventually(async () =>
+      expect((await platform.ask("apps", {})).data).not.toContainEqual(expect.objectContaining({ name })),
+    );
     expect((await pusher.push("main")).output).toMatch(/repository .* not found/);
   });
 });
@@ -337,12 +354,9 @@ describe("what is live changes without a push", () => {
     await eventually(async () => expect(await bodyOf(url)).toBe("one"));
     expect(await bodyOf(`${url}/env/GREETING`)).toBe("good-morning");
     const releases = (await platform.ask("releases", { app: name })).data as { version: number; description: string }[];
-    expect(releases.map(({ version, description }) => `v${version} ${description.replace(/^[0-9a-f]{7}/, "COMMIT")}`)).toEqual([
-      "v4 rollback to v1",
-      "v3 COMMIT A change",
-      "v2 config: GREETING",
-      "v1 COMMIT A change",
-    ]);
+    expect(
+      releases.map(({ version, description }) => `v${version} ${description.replace(/^[0-9a-f]{7}/, "COMMIT")}`),
+    ).toEqual(["v4 rollback to v1", "v3 COMMIT A change", "v2 config: GREETING", "v1 COMMIT A change"]);
     // A rollback does not move main: the next push is made over what was pushed last.
     await pusher.commit(webApp("three"));
     expect((await pusher.push("main")).exitCode).toBe(0);
@@ -358,7 +372,9 @@ describe("what is live changes without a push", () => {
     await pusher.commit(app);
     await pusher.push("main");
     const up = async () => {
-      const { processes } = (await platform.ask("ps", { app: name })).data as { processes: { name: string; state: string }[] };
+      const { processes } = (await platform.ask("ps", { app: name })).data as {
+        processes: { name: string; state: string }[];
+      };
       return processes.filter(({ state }) => state === "up").map((process) => process.name);
     };
     expect(await up()).toEqual(["web.1"]);
@@ -373,7 +389,10 @@ describe("what is live changes without a push", () => {
   test("the release command runs before the switch, and its failure keeps the old version", async () => {
     const { url, pusher } = await newApp();
     await using _ = pusher;
-    const withRelease = (text: string, command: string) => ({ ...webApp(text), Procfile: `web: node server.js\nrelease: ${command}\n` });
+    const withRelease = (text: string, command: string) => ({
+      ...webApp(text),
+      Procfile: `web: node server.js\nrelease: ${command}\n`,
+    });
     await pusher.commit(withRelease("released", "echo migrating hats"));
     const good = await pusher.push("main");
     expect(good.output).toMatch(/Releasing v1[\s\S]*migrating hats[\s\S]*Rolling out/);
@@ -399,12 +418,13 @@ test("a config var's value is never printed, though build and app print it", asy
   const { output } = await pusher.push("main");
   expect(output).toMatch(/key is \S*API_KEY/);
   expect(output).not.toContain("correct-horse-battery");
-  const { rows } = await platform.deps.db.db.execute("select data::text as text from events union all select cause::text from deploys");
+  const { rows } = await platform.deps.db.db.execute(
+    "select data::text as text from events union all select cause::text from deploys",
+  );
   expect(rows.map((row) => String(row.text)).join("\n")).not.toContain("correct-horse-battery");
 });
 
 async function pidsAt(gate: string): Promise<number[]> {
-
   return (await readFile(join(gates, `${gate}.reached`), "utf8")).trim().split("\n").map(Number);
 }
 

@@ -29,7 +29,10 @@ export function brokenBuild(): Record<string, string> {
  * Waits in one step until a file called NAME appears in the folder of the config var GATES, so that a test holds the step
  * as long as it likes. Each step writes NAME.reached first.
  */
-export function gatedApp(text: string, gates: { build?: string; release?: string; start?: string }): Record<string, string> {
+export function gatedApp(
+  text: string,
+  gates: { build?: string; release?: string; start?: string },
+): Record<string, string> {
   const scripts = { start: "node server.js", ...(gates.build ? { build: `node gate.js ${gates.build}` } : {}) };
   const files: Record<string, string> = {
     ...webApp(text),
@@ -51,7 +54,8 @@ if (require.main === module) exports.waitFor(process.argv[2]).then(() => console
   };
   if (gates.release) files.Procfile = `web: node server.js\nrelease: node gate.js ${gates.release}\n`;
   if (gates.start) {
-    files["server.js"] = `require("./gate.js").waitFor(${JSON.stringify(gates.start)}).then(() => {\n${files["server.js"]}\n});\n`;
+    files["server.js"] =
+      `require("./gate.js").waitFor(${JSON.stringify(gates.start)}).then(() => {\n${files["server.js"]}\n});\n`;
   }
   return files;
 }

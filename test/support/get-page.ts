@@ -3,7 +3,10 @@ import { request } from "node:http";
 export type Page = { status: number; body: string };
 
 /** GETs an address on this machine, names under `.localhost` included, which Node's own fetch cannot resolve. */
-export function getPage(address: string, options: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Page> {
+export function getPage(
+  address: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Page> {
   const url = new URL(address);
   return new Promise((resolve, reject) => {
     const asked = request(

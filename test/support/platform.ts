@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Answer, runCommand } from "../../src/commands/command.ts";
 import { openRates } from "../../src/commands/actor.ts";
+import { type Answer, runCommand } from "../../src/commands/command.ts";
 import { findCommand } from "../../src/commands/registry.ts";
 import { claim } from "../../src/commands/setup.ts";
 import { type Config, readConfig } from "../../src/config.ts";
@@ -38,8 +38,18 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
   const dataDir = await mkdtemp(join(tmpdir(), "zyndra-test-"));
   const database = await testDatabase();
   const port = await freePort();
-  const settings = readConfig({ ...process.env, PORT: String(port), ZYNDRA_DATA: dataDir, DATABASE_URL: database.url, ZYNDRA_URL: "" });
-  const config: Config = { ...settings, ...options.config, limits: { ...settings.limits, drainMs: 5_000, rolloutMs: 20_000, ...options.config?.limits } };
+  const settings = readConfig({
+    ...process.env,
+    PORT: String(port),
+    ZYNDRA_DATA: dataDir,
+    DATABASE_URL: database.url,
+    ZYNDRA_URL: "",
+  });
+  const config: Config = {
+    ...settings,
+    ...options.config,
+    limits: { ...settings.limits, drainMs: 5_000, rolloutMs: 20_000, ...options.config?.limits },
+  };
   const log = options.log ?? openLog((process.env.TEST_LOG_LEVEL as "debug" | undefined) ?? "silent");
   const platform = await openPlatform({
     config,
@@ -51,7 +61,11 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
   const { deps } = platform;
   const access = { publicUrl: config.publicUrl, plainHttpAllowed: false };
   const shown = { remoteAddress: "127.0.0.1", secure: false, door: "cli" } as const;
-  const { token } = await claim({ ...deps, rates: openRates(), access }, { code: platform.setupCode!, name: "ana" }, shown);
+  const { token } = await claim(
+    { ...deps, rates: openRates(), access },
+    { code: platform.setupCode!, name: "ana" },
+    shown,
+  );
   const owner = await actorOf(platform, token);
 
   return {
@@ -64,7 +78,13 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
     async member(name, role) {
       const userId = await insertMember(deps.db.db, { orgId: owner.orgId, name, role });
       const made = newToken();
-      await insertToken(deps.db.db, { id: made.id, orgId: owner.orgId, userId, label: "test", secretHash: made.secretHash });
+      await insertToken(deps.db.db, {
+        id: made.id,
+        orgId: owner.orgId,
+        userId,
+        label: "test",
+        secretHash: made.secretHash,
+      });
       return { actor: await actorOf(platform, made.token), token: made.token };
     },
     async [Symbol.asyncDispose]() {
@@ -79,5 +99,12 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
 async function actorOf(platform: Platform, token: string): Promise<Actor> {
   const { id } = readToken(token)!;
   const holder = (await findTokenHolder(platform.deps.db.db, id))!;
-  return { userId: holder.userId, name: holder.userName, orgId: holder.orgId, role: holder.role, door: "cli", tokenId: id };
+  return {
+    userId: holder.userId,
+    name: holder.userName,
+    orgId: holder.orgId,
+    role: holder.role,
+    door: "cli",
+    tokenId: id,
+  };
 }

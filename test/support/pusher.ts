@@ -84,7 +84,9 @@ function startGit(cwd: string, env: NodeJS.ProcessEnv, args: string[]): RunningG
   const shown = () => output.replace(/[^\n]*\r/g, "").replace(/[ \t]+$/gm, "");
   const ended = new Promise<GitRun>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code, signal) => resolve({ exitCode: code ?? (signal === "SIGINT" ? 130 : 137), output: shown() }));
+    child.on("close", (code, signal) =>
+      resolve({ exitCode: code ?? (signal === "SIGINT" ? 130 : 137), output: shown() }),
+    );
   });
   return {
     ended,

@@ -71,7 +71,8 @@ async function checkUpdate(deps: Deps, push: Push, { ref, newId }: RefUpdate): P
 /** Other branches are git's to store; deleting one is fine too. */
 function storeOnly({ ref, newId }: RefUpdate, say: (line: string) => void): RefVerdict {
   const branch = ref.slice("refs/heads/".length);
-  if (!isZeroId(newId)) say(`hint: nothing is deployed from \`${branch}\`; to deploy it: git push zyndra ${branch}:main`);
+  if (!isZeroId(newId))
+    say(`hint: nothing is deployed from \`${branch}\`; to deploy it: git push zyndra ${branch}:main`);
   return { ref, ok: true, fallThrough: true };
 }
 
@@ -107,7 +108,10 @@ async function deployMain(
   const stop = AbortSignal.any([signal, push.gone]);
   for await (const step of followDeploy(deps, deployId, 0, stop)) {
     if (step.type === "line") say(plainLine(step.line));
-    else return step.status === "live" ? { ok: true } : { ok: false, reason: await whyNot(deps, push, step.cause?.headline ?? step.status) };
+    else
+      return step.status === "live"
+        ? { ok: true }
+        : { ok: false, reason: await whyNot(deps, push, step.cause?.headline ?? step.status) };
   }
   // Nobody reads this where the pusher is gone.
   return { ok: false, reason: `zyndra restarts; deploy #${number} goes on; ${logs}` };

@@ -1,0 +1,111 @@
+import { UserError } from "../errors.ts";
+import { Refusal, Unreachable } from "./api-client.ts";
+import { type Call, takeFlags } from "./call.ts";
+import { drawNote } from "./draw.ts";
+import { exitCodes, Interrupted, type World } from "./world.ts";
+
+/** What this program does itself; all other words are sent to the server, which knows what they mean. */
+export const ownCommands: OwnCommand[] = [
+  {
+    usage: "setup URL CODE [--name NAME]",
+    summary: "Become the owner of a new Zyndra, with the code that its start prints",
+    run: async (call) => (await import("./log-in.ts")).setUp(call),
+  },
+  {
+    usage: "login URL [--token TOKEN]",
+    summary: "Let this machine in; asks for the token, or reads it from standard input",
+    run: async (call) => (await import("./log-in.ts")).logIn(call),
+  },
+  {
+    usage: "logout [URL]",
+    summary: "Forget the token on this machine",
+    run: async (call) => (await import("./log-in.ts")).logOut(call),
+  },
+  {
+    usage: "whoami",
+    summary: "Show who you are, and where",
+    run: async (call) => (await import("./log-in.ts")).whoAmI(call),
+  },
+  {
+    usage: "git:remote APP",
+    summary: "Let git push this folder's repository to an app, without asking for a password",
+    run: async (call) => (await import("./git-remote.ts")).addRemote(call),
+  },
+  {
+    usage: "git:credential",
+    summary: "Answer git's question for a password; git calls it",
+    hidden: true,
+    run: async (call) => (await import("./git-remote.ts")).answerGit(call),
+  },
+  {
+    usage: "open [APP]",
+    summary: "Open an app in the browser, or print its address where there is none",
+    run: async (call) => (await import("./open.ts")).openApp(call),
+  },
+  {
+    usage: "stop [--all]",
+    summary: "End the Zyndra that runs on this folder's .zyndra; with --all its apps and database too",
+    run: async (call) => (await import("./stop.ts")).stopPlatform(call),
+  },
+  {
+    usage: "help [COMMAND]",
+    summary: "List the commands, or explain one",
+    run: async (call) => (await import("./help.ts")).help(call),
+  },
+];
+
+export type OwnCommand = { usage: string; summary: string; hidden?: boolean; run(call: Call): Promise<number> };
+
+export function nameOf({ usage }: OwnCommand): string {
+  return usage.split(" ")[0]!;
+}
+
+/** Runs one line of words. Answers the exit code: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted. */
+export async function runCli(world: World): Promise<number> {
+  try {
+    return await run(world);
+  } catch (error) {
+    if (error instanceof Interrupted || world.interrupted.aborted) return exitCodes.interrupted;
+    return tell(world, error);
+  }
+}
+
+async function run(world: World): Promise<number> {
+  const { words, flags } = takeFlags(
+    longFlags(world.words),
+    { json: "switch", help: "switch", version: "switch" },
+    "leave others",
+  );
+  if (flags.version) {
+    world.stdout.write(`zyndra ${world.version}\n`);
+    return exitCodes.ok;
+  }
+  const call: Call = { world, words, asJson: flags.json === true };
+  const [name] = words;
+  if (flags.help || name === undefined) return (await import("./help.ts")).help({ ...call, words: ["help", ...words] });
+  const own = ownCommands.find((command) => nameOf(command) === name);
+  if (own) return own.run(call);
+  return (await import("./send-words.ts")).sendWords(call);
+}
+
+/** `-h` and, alone, `-v`: what every program understands. */
+function longFlags(words: readonly string[]): string[] {
+  if (words.length === 1 && words[0] === "-v") return ["--version"];
+  const end = words.indexOf("--");
+  return words.map((word, index) => (word === "-h" && (end < 0 || index < end) ? "--help" : word));
+}
+
+/** The one place where a fault becomes words and an exit code. */
+function tell(world: World, error: unknown): number {
+  if (error instanceof UserError || error instanceof Refusal || error instanceof Unreachable) {
+    drawNote(world, "error", error.message);
+    if (error.hint !== undefined) drawNote(world, "hint", error.hint);
+    return !(error instanceof Unreachable) && error.code === "bad_input" ? exitCodes.usage : exitCodes.failed;
+  }
+  drawNote(
+    world,
+    "error",
+    `this program itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
+  return exitCodes.failed;
+}

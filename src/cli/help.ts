@@ -1,0 +1,139 @@
+import type { CommandDescription } from "../commands/argv.ts";
+import { UserError } from "../errors.ts";
+import { ask, Unreachable } from "./api-client.ts";
+import type { Call } from "./call.ts";
+import { nameOf, type OwnCommand, ownCommands } from "./cli.ts";
+import { asCalled, drawNote, paint } from "./draw.ts";
+import { findServer } from "./where.ts";
+import { exitCodes, type World } from "./world.ts";
+
+/** `help [COMMAND]`: what this program does itself, and what the server says that it can be asked for. */
+export async function help({ world, words, asJson }: Call): Promise<number> {
+  const [, wanted] = words;
+  const own = ownCommands.find((command) => nameOf(command) === wanted);
+  if (own) {
+    world.stdout.write(asCalled(world, `\nzyndra ${own.usage}\n`).slice(1));
+    world.stdout.write(`${own.summary}.\n`);
+    return exitCodes.ok;
+  }
+  const described = await describe(world);
+  if (asJson) {
+    world.stdout.write(`${JSON.stringify(described ?? [], null, 2)}\n`);
+    return exitCodes.ok;
+  }
+  if (wanted === undefined) return overview(world, described);
+  const command = described?.find(({ name, aliases }) => name === wanted || aliases.includes(wanted));
+  if (command) return explain(world, command);
+  throw new UserError(
+    "bad_input",
+    `there is no command "${wanted}"`,
+    described ? "zyndra help lists what there is" : "zyndra login URL first; the server knows the others",
+  );
+}
+
+/** Undefined where no server is known yet or it does not answer: help is most needed then. */
+async function describe(world: World): Promise<CommandDescription[] | undefined> {
+  try {
+    const { server } = await findServer(world);
+    const { commands } = await ask<{ commands: CommandDescription[] }>(
+      server,
+      { method: "GET", path: "/api/commands" },
+      world.interrupted,
+    );
+    return commands;
+  } catch (error) {
+    if (error instanceof UserError && error.code === "unauthenticated") return undefined;
+    if (!(error instanceof Unreachable)) throw error;
+    drawNote(world, "warning", error.message);
+    return undefined;
+  }
+}
+
+function overview(world: World, described: CommandDescription[] | undefined): number {
+  const { stdout } = world;
+  const write = (text: string) => stdout.write(`${text}\n`);
+  write(`${paint(stdout, "bold", "Zyndra")} ${world.version}: git push zyndra main puts an app on the air`);
+  write("");
+  write(`Usage: ${world.calledAs} COMMAND WORDS...`);
+  const shownOwn = ownCommands.filter((command) => !command.hidden);
+  const shown = groups(shownOwn, described).map((group) =>
+    group.map(({ usage, summary }) => [`  ${usage}`, summary] as Row),
+  );
+  const width = widthFor(shown.flat());
+  for (const rows of shown) {
+    write("");
+    for (const line of twoColumns(rows, width)) write(line);
+  }
+  write("");
+  for (const note of notes) for (const line of wrap(note, pageWidth)) write(line);
+  if (described === undefined) {
+    write("");
+    write(asCalled(world, "The server knows the other commands: zyndra login URL first."));
+  }
+  return exitCodes.ok;
+}
+
+const notes = [
+  "In a folder whose git remote is called zyndra, APP may be left out; --app APP names another.",
+  "--json prints data only. ZYNDRA_URL, ZYNDRA_TOKEN and ZYNDRA_APP win over what is stored.",
+  "Exit codes: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted.",
+];
+
+/** What begins alike stands together, in the order in which it comes. */
+function groups(own: OwnCommand[], described: CommandDescription[] = []): { usage: string; summary: string }[][] {
+  const byTopic = Map.groupBy(described, ({ name }) => name.split(":")[0]!);
+  const topics = [...byTopic.values()];
+  const alone = topics.filter((group) => group.length === 1).flat();
+  const together = topics.filter((group) => group.length > 1);
+  return [own, ...together, ...(alone.length > 0 ? [alone] : [])];
+}
+
+function explain(world: World, command: CommandDescription): number {
+  const { stdout } = world;
+  const write = (text: string) => stdout.write(`${text}\n`);
+  write(`${paint(stdout, "bold", `${world.calledAs} ${command.usage}`)}`);
+  write(`${command.summary}.`);
+  if (command.aliases.length > 0) write(`Also: ${command.aliases.join(", ")}`);
+  if (command.flags.length > 0) {
+    write("");
+    const rows = command.flags.map(({ name, short, kind, summary }): Row => {
+      const value = { switch: "", text: " TEXT", number: " NUMBER" }[kind];
+      return [`  ${short === undefined ? "    " : `-${short}, `}--${name}${value}`, summary];
+    });
+    for (const line of twoColumns(rows, widthFor(rows))) write(line);
+  }
+  write("");
+  for (const example of command.examples) write(`  ${world.calledAs} ${example}`);
+  write("");
+  write(`For the role ${command.needs} and above.`);
+  return exitCodes.ok;
+}
+
+type Row = [left: string, right: string];
+
+const pageWidth = 80;
+/** What is longer than this gets a line of its own. */
+const widestLeft = 32;
+
+function widthFor(rows: Row[]): number {
+  return Math.min(widestLeft, Math.max(...rows.map(([left]) => left.length)));
+}
+
+function twoColumns(rows: Row[], width: number): string[] {
+  return rows.flatMap(([left, right]) => {
+    const [first = "", ...others] = wrap(right, pageWidth - width - 2);
+    const rest = others.map((text) => " ".repeat(width + 2) + text);
+    if (left.length <= width) return [`${left.padEnd(width)}  ${first}`, ...rest];
+    return [left, " ".repeat(width + 2) + first, ...rest];
+  });
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

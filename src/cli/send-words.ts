@@ -1,0 +1,46 @@
+import type { Follow } from "../commands/command.ts";
+import type { View } from "../model/view.ts";
+import { ask, Refusal, type Server } from "./api-client.ts";
+import type { Call } from "./call.ts";
+import { nameOf, ownCommands } from "./cli.ts";
+import { drawView } from "./draw.ts";
+import { findWhere } from "./where.ts";
+import { exitCodes } from "./world.ts";
+
+type Answer = { view: View; data: unknown; follow?: Follow };
+
+/** Sends words to the server, shows what it answers, and follows what goes on after that. */
+export async function sendWords(call: Call): Promise<number> {
+  const { world, words, asJson } = call;
+  const { server, defaultApp } = await findWhere(world);
+  const doorCommands = ownCommands.filter((command) => !command.hidden).map(nameOf);
+  const said = { words, doorCommands, ...(defaultApp === undefined ? {} : { defaultApp }) };
+  const answer = await askConfirmed(call, server, said);
+  if (answer === undefined) return exitCodes.failed;
+  const { view, data, follow } = answer;
+  if (!asJson) drawView(world, view);
+  if (follow === undefined) {
+    if (asJson) world.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
+    return exitCodes.ok;
+  }
+  const { followAnswer } = await import("./follow.ts");
+  return followAnswer(call, server, follow, data);
+}
+
+/** Asks the person where the server asks back; undefined where they do not want it. */
+async function askConfirmed({ world }: Call, server: Server, said: object): Promise<Answer | undefined> {
+  const send = (body: object) => ask<Answer>(server, { method: "POST", path: "/api/words", body }, world.interrupted);
+  try {
+    return await send(said);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.confirm === undefined || !world.isInteractive) throw error;
+    const { warning, type } = error.confirm;
+    const { askLine } = await import("./prompt.ts");
+    const typed = await askLine(world, `${warning}\nType ${type} to go on: `);
+    if (typed.trim() !== type) {
+      world.stderr.write("That is something else; nothing was done.\n");
+      return undefined;
+    }
+    return send({ ...said, confirmed: type });
+  }
+}

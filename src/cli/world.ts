@@ -1,0 +1,41 @@
+/** What the command line knows of where it was called; read once, in main.ts, and handed on as values. */
+export type World = {
+  words: string[];
+  /** How it was called, for hints that can be typed: `zyndra`, `npx zyndra`. */
+  calledAs: string;
+  version: string;
+  cwd: string;
+  /** Where this person's settings of this program are kept. */
+  configFolder: string;
+  /** Name of the machine's user: what a person is called until they say otherwise. */
+  userName: string;
+  /** Settings that win over all files. */
+  override: { url?: string | undefined; token?: string | undefined; app?: string | undefined };
+  /** The command with which git can call this program. */
+  self: string[];
+  /** The program that opens a page, where there is a screen. */
+  browser: string | undefined;
+  stdin: NodeJS.ReadStream;
+  stdout: Out;
+  stderr: Out;
+  /** Whether someone sits there to be asked. */
+  isInteractive: boolean;
+  /** Aborts at Ctrl-C. */
+  interrupted: AbortSignal;
+};
+
+export type Out = {
+  write(text: string): void;
+  /** Escape codes may be used. */
+  colours: boolean;
+  /** Width of the terminal; undefined where it is none. */
+  columns: number | undefined;
+};
+
+/** What a run ends with; see the table in the help. */
+export const exitCodes = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** Ends what is being done because of Ctrl-C. */
+export class Interrupted extends Error {
+  override name = "Interrupted";
+}

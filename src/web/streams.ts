@@ -1,0 +1,121 @@
+import type { Command } from "../commands/command.ts";
+import type { AppRow, DeployRow } from "../db/apps.ts";
+import { getDeploy } from "../db/deploys.ts";
+import type { Deps } from "../deps.ts";
+import { UserError } from "../errors.ts";
+import { type Actor, mayAct } from "../model/actor.ts";
+import { clip } from "../model/names.ts";
+import { followApp, followDeploy } from "../pipeline/follow.ts";
+import { appMasker } from "../pipeline/masking.ts";
+import type { AppLogOptions } from "../runtime/runtime.ts";
+import type { StreamMessage } from "./event-stream.ts";
+
+/** More lines than this of an app's log are never sent at once. */
+const maxLogLines = 10_000;
+
+/** Following something needs the role of the command that shows it. @throws UserError forbidden */
+export function mayFollow(commands: readonly Command[], name: string, actor: Actor): void {
+  const needed = commands.find((command) => command.name === name)?.needs ?? "viewer";
+  if (mayAct(actor.role, needed)) return;
+  throw new UserError(
+    "forbidden",
+    `${name} needs the role ${needed}; ${actor.name} is ${actor.role}`,
+    "an owner or admin can change the role",
+  );
+}
+
+/** @throws UserError not_found, also for deploys of other orgs. */
+export async function findFollowable(deps: Pick<Deps, "db">, actor: Actor, deployId: string): Promise<DeployRow> {
+  const unknown = new UserError(
+    "not_found",
+    `no deploy has the id ${clip(deployId)}`,
+    "zyndra deploys APP lists what there is",
+  );
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(deployId)) throw unknown;
+  const deploy = await getDeploy(deps.db.db, deployId).catch((error) => {
+    throw error instanceof UserError ? unknown : error;
+  });
+  if (deploy.orgId !== actor.orgId) throw unknown;
+  return deploy;
+}
+
+/**
+ * A deploy's lines and its end. Lines of one event share its number, so a message's id is `number.line`: whoever comes
+ * back with it gets the very next line. A number alone stands for the whole event.
+ */
+export async function* deployMessages(
+  deps: Pick<Deps, "db" | "events">,
+  deployId: string,
+  lastId: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<StreamMessage, void> {
+  const seen = parseDeployCursor(lastId);
+  let seq = 0;
+  let line = 0;
+  for await (const step of followDeploy(deps, deployId, seen.after, signal)) {
+    line = step.seq === seq ? line + 1 : 1;
+    seq = step.seq;
+    if (seq === seen.seq && line <= seen.line) continue;
+    const { type, seq: _, ...rest } = step;
+    const data = step.type === "line" ? { at: step.at, ...step.line } : rest;
+    yield { id: `${seq}.${line}`, event: type, data };
+  }
+}
+
+type DeployCursor = { after: number; seq: number; line: number };
+
+function parseDeployCursor(lastId: string | undefined): DeployCursor {
+  const [, seq = "0", line] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(lastId ?? "0") ?? [];
+  if (line === undefined) return { after: Number(seq), seq: 0, line: 0 };
+  return { after: Math.max(0, Number(seq) - 1), seq: Number(seq), line: Number(line) };
+}
+
+/** What is changed about an app outside its deploys; ends with the app. */
+export async function* appMessages(
+  deps: Pick<Deps, "events">,
+  appId: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<StreamMessage, void> {
+  for await (const { seq, data } of followApp(deps, appId, after, signal)) {
+    yield { id: String(seq), event: data.type, data };
+    if (data.type === "destroyed") return;
+  }
+}
+
+/** An app's log, masked. Its lines have no numbers: who comes back asks for the last ones again. */
+export async function* logMessages(
+  deps: Pick<Deps, "db" | "keyring" | "runtime">,
+  app: AppRow,
+  asked: AppLogOptions,
+  signal: AbortSignal,
+): AsyncGenerator<StreamMessage, void> {
+  const options = { ...asked, lines: Math.min(asked.lines, maxLogLines) };
+  const mask = freshMask(deps, app);
+  for await (const { at, process, text } of deps.runtime.processes.logs(app.id, options, signal)) {
+    yield { event: "line", data: { at, process, text: await mask(text) } };
+  }
+  if (!signal.aborted) yield { event: "end", data: {} };
+}
+
+/** Config vars may change while a log is followed: the values to hide are looked up again when they are this old. */
+const maskForMs = 5_000;
+
+function freshMask(deps: Pick<Deps, "db" | "keyring">, app: AppRow): (text: string) => Promise<string> {
+  let masker: Awaited<ReturnType<typeof appMasker>> | undefined;
+  let madeAtMs = 0;
+  return async (text) => {
+    if (!masker || Date.now() - madeAtMs > maskForMs) {
+      masker = await appMasker(deps, app);
+      madeAtMs = Date.now();
+    }
+    return masker.mask(text);
+  };
+}
+
+/** A whole number of a query. @throws UserError bad_input */
+export function numberIn(text: string | undefined, name: string, otherwise: number): number {
+  if (text === undefined || text === "") return otherwise;
+  if (!/^\d{1,9}$/.test(text)) throw new UserError("bad_input", `${name} must be a whole number, not "${clip(text)}"`);
+  return Number(text);
+}

@@ -1,0 +1,162 @@
+import type { Builder, BuildOutcome, BuildRequest } from "../../src/builder/builder.ts";
+import type { ReleaseSpec, RolloutCall, RolloutOutcome, Runtime } from "../../src/runtime/runtime.ts";
+import { StaleFence } from "../../src/runtime/runtime.ts";
+
+/** A builder that behaves, without building: each build is noted, and held where the test says so. */
+export type StandInBuilder = Builder & {
+  builds: BuildRequest[];
+  /** What the next builds answer; succeed by default. */
+  answer(outcome: (request: BuildRequest) => BuildOutcome): void;
+  /** Holds builds until the returned function is called. */
+  hold(): () => void;
+  /** Everything opens, and builds succeed again. */
+  reset(): void;
+};
+
+export function standInBuilder(): StandInBuilder {
+  const builds: BuildRequest[] = [];
+  let gate: Promise<void> | undefined;
+  let open = () => {};
+  let outcomeOf = succeeded;
+  return {
+    kind: "local",
+    builds,
+    answer: (next) => {
+      outcomeOf = next;
+    },
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = promise;
+      open = () => {
+        gate = undefined;
+        resolve();
+      };
+      return open;
+    },
+    reset() {
+      open();
+      outcomeOf = succeeded;
+    },
+    async build(request, write, signal) {
+      builds.push(request);
+      write({ kind: "output", text: `building ${request.commit}` });
+      await untilOpen(gate, signal);
+      return outcomeOf(request);
+    },
+    removeImages: async () => {},
+    removeApp: async () => {},
+  };
+}
+
+/** What a build of any commit answers that succeeds. */
+export function succeeded(request: BuildRequest): BuildOutcome & { ok: true } {
+  return {
+    ok: true,
+    image: `slug:${request.appId}/${request.commit}`,
+    processTypes: { web: { command: "serve" }, worker: { command: "work" } },
+    sizeBytes: 1,
+    summary: "1 B",
+  };
+}
+
+/** A runtime that behaves, without running anything: what is applied, and what would serve. */
+export type StandInRuntime = Runtime & {
+  applied: { spec: ReleaseSpec; fence: number }[];
+  /** The release that serves each app. */
+  serving: Map<string, ReleaseSpec>;
+  ran: { command: string; version: number }[];
+  answer(outcome: (spec: ReleaseSpec) => RolloutOutcome): void;
+  exitCode(code: number): void;
+  /** Holds roll-outs before the switch until the returned function is called. */
+  hold(): () => void;
+  /** Holds them after the switch. */
+  holdAfterSwitch(): () => void;
+  /** Everything opens, and roll-outs succeed again. */
+  reset(): void;
+};
+
+export function standInRuntime(): StandInRuntime {
+  const applied: { spec: ReleaseSpec; fence: number }[] = [];
+  const serving = new Map<string, ReleaseSpec>();
+  const fences = new Map<string, number>();
+  const ran: { command: string; version: number }[] = [];
+  let before: Promise<void> | undefined;
+  let after: Promise<void> | undefined;
+  let code = 0;
+  let outcomeOf = (_: ReleaseSpec): RolloutOutcome => ({ ok: true });
+
+  const apply = async (spec: ReleaseSpec, fence: number, call: RolloutCall): Promise<RolloutOutcome> => {
+    if (fence < (fences.get(spec.appId) ?? 0)) throw new StaleFence(`fence ${fence} is old`);
+    fences.set(spec.appId, fence);
+    applied.push({ spec, fence });
+    call.signal.throwIfAborted();
+    await untilOpen(before, call.signal);
+    const outcome = outcomeOf(spec);
+    if (!outcome.ok) return outcome;
+    if (!(await call.maySwitch())) return { ok: false, declined: true };
+    serving.set(spec.appId, spec);
+    await after;
+    return { ok: true };
+  };
+  const opens: (() => void)[] = [];
+  const holder = (set: (gate: Promise<void> | undefined) => void) => () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    set(promise);
+    const open = () => {
+      set(undefined);
+      resolve();
+    };
+    opens.push(open);
+    return open;
+  };
+  return {
+    kind: "local",
+    applied,
+    serving,
+    ran,
+    answer: (next) => {
+      outcomeOf = next;
+    },
+    exitCode: (next) => {
+      code = next;
+    },
+    hold: holder((gate) => {
+      before = gate;
+    }),
+    holdAfterSwitch: holder((gate) => {
+      after = gate;
+    }),
+    reset() {
+      for (const open of opens.splice(0)) open();
+      outcomeOf = () => ({ ok: true });
+      code = 0;
+    },
+    rollout: {
+      apply,
+      destroy: async (appId) => void serving.delete(appId),
+    },
+    processes: {
+      list: async () => [],
+      async *logs() {},
+      run: async (spec, command) => {
+        ran.push({ command, version: spec.version });
+        return code;
+      },
+    },
+    edge: { url: (name) => `http://${name}.test` },
+    close: async () => {},
+  };
+}
+
+function untilOpen(gate: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  if (!gate) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    if (signal.aborted) return leave();
+    signal.addEventListener("abort", leave, { once: true });
+    void gate.then(() => {
+      signal.removeEventListener("abort", leave);
+      resolve();
+    });
+  });
+}
