@@ -32,7 +32,8 @@ const keepers: [RegExp, RegExp][] = [
 ];
 
 /** Files with which an implementation is made; only platform.ts chooses one. */
-const implementations = /^(builder\/local\/local|runtime\/local\/(local|router)|queue\/bullmq|db\/embedded|k8s\/runtime)\.ts$/;
+const implementations =
+  /^(builder\/local\/local|runtime\/local\/(local|router)|queue\/bullmq|db\/embedded|k8s\/runtime)\.ts$/;
 
 const files = listFiles(src).map((file) => relative(src, file));
 const roomOf = (file: string) => file.split("/")[0]!;
@@ -61,14 +62,17 @@ test("only one room knows each library", () => {
 
 test("only platform.ts imports an implementation", () => {
   const wrong = imports().filter(
-    ({ from, to }) => to !== undefined && implementations.test(to) && from !== "platform.ts" && roomOf(from) !== roomOf(to),
+    ({ from, to }) =>
+      to !== undefined && implementations.test(to) && from !== "platform.ts" && roomOf(from) !== roomOf(to),
   );
   expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
 });
 
 test("only the entry points read the environment", () => {
   const entries = ["main.ts", "cli/main.ts", "demo.ts"];
-  const readers = files.filter((file) => /\bprocess\.env\b/.test(code(file).replace(/"[^"\n]*"/g, "")) && !entries.includes(file));
+  const readers = files.filter(
+    (file) => /\bprocess\.env\b/.test(code(file).replace(/"[^"\n]*"/g, "")) && !entries.includes(file),
+  );
   expect(readers).toEqual([]);
 });
 

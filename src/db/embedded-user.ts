@@ -53,7 +53,7 @@ async function giveAllTo(folder: string, owner: { uid: number; gid: number }): P
 function cannotStepDown(place: Place, why: string): UserError {
   return new UserError(
     "forbidden",
-    `PostgreSQL does not run as root, and here root cannot start it as somebody else in ${place.folder}: user namespaces are refused ${why}.`,
+    `PostgreSQL does not run as root, and here root cannot start it as somebody else in ${place.folder}: user namespaces are refused ${why}`,
     "start as an ordinary user, or set DATABASE_URL to a PostgreSQL of yours",
   );
 }

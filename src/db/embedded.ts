@@ -111,7 +111,7 @@ async function ensureCluster(work: Work): Promise<void> {
   const { place, user, log } = work;
   if (await isCluster(place.cluster)) return;
   if ((await listFolder(place.cluster)).length > 0) {
-    const wrong = `${place.cluster} holds files, but no database: PG_VERSION is missing.`;
+    const wrong = `${place.cluster} holds files, but no database: PG_VERSION is missing`;
     throw new UserError(
       "conflict",
       wrong,
@@ -168,7 +168,7 @@ async function checkMajorVersion(place: Place, binaries: PostgresBinaries): Prom
   if (made === binaries.majorVersion) return;
   throw new UserError(
     "conflict",
-    `The database in ${place.cluster} was made by PostgreSQL ${made}, this Zyndra brings PostgreSQL ${binaries.majorVersion}.`,
+    `the database in ${place.cluster} was made by PostgreSQL ${made}, this Zyndra brings PostgreSQL ${binaries.majorVersion}`,
     `start the Zyndra that made it and dump the database, or set DATABASE_URL to a PostgreSQL ${made} that serves this folder`,
   );
 }
@@ -216,7 +216,7 @@ async function ensureServer(work: Work): Promise<ReadyServer> {
 function tooLate(place: Place): UserError {
   return new UserError(
     "unavailable",
-    `PostgreSQL is not ready after ${serverStartLimitMs / 1000} s.`,
+    `PostgreSQL is not ready after ${serverStartLimitMs / 1000} s`,
     `its log is ${place.logFile}; it may still be recovering: start again`,
   );
 }
@@ -294,7 +294,7 @@ async function choosePort(place: Place): Promise<{ port: number; isNew: boolean 
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new UserError(
       "bad_input",
-      `${place.portFile} holds no port number.`,
+      `${place.portFile} holds no port number`,
       "remove it, and the next start chooses a port",
     );
   }
@@ -304,7 +304,7 @@ async function choosePort(place: Place): Promise<{ port: number; isNew: boolean 
 function portTaken(port: number, place: Place): UserError {
   return new UserError(
     "conflict",
-    `Port ${port} on 127.0.0.1, which the database in ${place.folder} uses, is taken by another program.`,
+    `port ${port} on 127.0.0.1, which the database in ${place.folder} uses, is taken by another program`,
     `stop that program, or remove ${place.portFile} to let the database move to another port`,
   );
 }
@@ -315,7 +315,7 @@ async function findFreePort(): Promise<number> {
     const port = randomInt(20_000, 30_000);
     if (await isFree(port)) return port;
   }
-  throw new UserError("unavailable", "No port between 20000 and 30000 on 127.0.0.1 is free for the database.");
+  throw new UserError("unavailable", "no port between 20000 and 30000 on 127.0.0.1 is free for the database");
 }
 
 function isFree(port: number): Promise<boolean> {
@@ -457,11 +457,11 @@ async function ensureDatabase(work: Work): Promise<{ server: ReadyServer; url: s
       return { server: { ...server, isAdopted: !launchedPids.has(server.pid) }, url: urlOf(database) };
     }
     if (answer === "28P01") {
-      const wrong = `The database in ${place.folder} does not accept the password in ${place.passwordFile}.`;
+      const wrong = `the database in ${place.folder} does not accept the password in ${place.passwordFile}`;
       throw new UserError("conflict", wrong, "put the file back from a backup");
     }
     if (Date.now() > deadlineMs) {
-      const wrong = `The database (process ${server.pid}, port ${server.port}) does not answer: ${answer}.`;
+      const wrong = `the database (process ${server.pid}, port ${server.port}) does not answer: ${answer}`;
       throw new UserError("unavailable", wrong, `its log is ${place.logFile}`);
     }
     // Neither a server that is just shutting down nor one that recovers from a crash lets anybody in: both pass.
@@ -474,7 +474,7 @@ async function readPassword(place: Place): Promise<string> {
   const password = (await readIfThere(place.passwordFile))?.trim();
   if (password) return password;
   const hint = "put it back from a backup; without it nobody can open the database";
-  throw new UserError("conflict", `The database's password file ${place.passwordFile} is missing or empty.`, hint);
+  throw new UserError("conflict", `the database's password file ${place.passwordFile} is missing or empty`, hint);
 }
 
 /** "ok", or what stood in the way: an SQLSTATE (PostgreSQL, appendix A), a system error's code, or a message. */
@@ -528,7 +528,7 @@ function sendSignal(pid: number, name: NodeJS.Signals, place: Place): void {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ESRCH") return;
     const hint = "stop it as the user who started it, or as root";
-    throw new UserError("forbidden", `The database in ${place.folder} (process ${pid}) belongs to another user.`, hint);
+    throw new UserError("forbidden", `the database in ${place.folder} (process ${pid}) belongs to another user`, hint);
   }
 }
 
@@ -567,7 +567,7 @@ function explainOutput(what: string, output: string, place: Place): UserError {
     const hint = "install it (on Debian: apt-get install libstdc++6), or set DATABASE_URL to a PostgreSQL of yours";
     return new UserError(
       "unavailable",
-      `PostgreSQL needs the system library ${library}, which this machine lacks.`,
+      `PostgreSQL needs the system library ${library}, which this machine lacks`,
       hint,
     );
   }
@@ -580,7 +580,7 @@ function explainOutput(what: string, output: string, place: Place): UserError {
   const reason = told.replace(/^.*?\b(FATAL|PANIC|error|ERROR):\s*/, "");
   return new UserError(
     "unavailable",
-    `${what}: ${reason}.`,
+    `${what}: ${reason}`,
     `its log is ${place.logFile}; DATABASE_URL can name another PostgreSQL`,
   );
 }
@@ -590,10 +590,10 @@ function explainFileError(error: unknown, place: Place): unknown {
   if (code === "ENOSPC" || code === "EDQUOT") return diskFull(place);
   if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
     const hint = "start as the user whom it belongs to, or set ZYNDRA_DATA to another folder";
-    return new UserError("forbidden", `The data folder ${place.folder} cannot be written.`, hint);
+    return new UserError("forbidden", `the data folder ${place.folder} cannot be written`, hint);
   }
   if (code === "ENOTDIR" || code === "EEXIST") {
-    return new UserError("bad_input", `${place.folder} is not a folder.`, "set ZYNDRA_DATA to another folder");
+    return new UserError("bad_input", `${place.folder} is not a folder`, "set ZYNDRA_DATA to another folder");
   }
   return error;
 }
@@ -601,7 +601,7 @@ function explainFileError(error: unknown, place: Place): unknown {
 function diskFull(place: Place): UserError {
   return new UserError(
     "insufficient_storage",
-    `The disk that holds ${place.folder} is full.`,
+    `the disk that holds ${place.folder} is full`,
     "the database needs about 100 MB to start: free some space, then start again",
   );
 }

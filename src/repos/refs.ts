@@ -63,6 +63,12 @@ export async function moveRef(
   }
 }
 
+/** Makes a ref hold this, whatever it held. */
+export async function setRef({ git, gitDir }: Repository, ref: string, to: string): Promise<void> {
+  assertFullName(ref);
+  await runGit(git, [`--git-dir=${gitDir}`, "update-ref", "--no-deref", ref, to]);
+}
+
 /** Removes a ref, whatever it holds. Nothing there is no fault. */
 export async function removeRef({ git, gitDir }: Repository, ref: string): Promise<void> {
   assertFullName(ref);

@@ -7,7 +7,7 @@ import { checkOut, measureTree, type TreeLimits, type TreeSize } from "./check-o
 import { type GitProgram, runGit } from "./git.ts";
 import { defaultSearchPath, openGitProgram } from "./git-program.ts";
 import { sweepLeftovers } from "./leftovers.ts";
-import { deployRef, listRefs, type MoveOutcome, moveRef, readRef, removeRef } from "./refs.ts";
+import { deployRef, listRefs, type MoveOutcome, moveRef, readRef, removeRef, setRef } from "./refs.ts";
 
 /** The bare git repositories of all apps, one folder each, named by the app's id so that renaming an app moves nothing. */
 export type Repos = {
@@ -38,7 +38,10 @@ export type Repos = {
     expectedOld: string | null,
     options?: { holdsLease?: boolean },
   ): Promise<MoveOutcome>;
-  /** Keeps a deploy's commit from being pruned: `refs/zyndra/deploys/NUMBER`. */
+  /**
+   * Keeps a deploy's commit from being pruned: `refs/zyndra/deploys/NUMBER`. One of a deploy that came to nothing is
+   * written over. Throws where the commit is not there.
+   */
   writeKeepRef(appId: string, number: number, commit: string): Promise<void>;
   removeKeepRef(appId: string, number: number): Promise<void>;
   /** The keep-refs there are, by rising number. */
@@ -103,7 +106,7 @@ export async function openRepos(options: {
     readRef: (appId, ref) => readRef(inRepo(appId), ref),
     moveRef: (appId, ref, to, expectedOld, moveOptions) =>
       moveRef(inRepo(appId), ref, checkedId(to), expectedOld && checkedId(expectedOld), moveOptions),
-    writeKeepRef: (appId, number, commit) => writeKeepRef(inRepo(appId), number, checkedId(commit)),
+    writeKeepRef: (appId, number, commit) => setRef(inRepo(appId), deployRef(number), checkedId(commit)),
     removeKeepRef: (appId, number) => removeRef(inRepo(appId), deployRef(number)),
     listDeployRefs: (appId) => listDeployRefs(inRepo(appId)),
     isAncestor: (appId, ancestor, descendant, env) => isAncestor(inRepo(appId), ancestor, descendant, env),
@@ -148,11 +151,6 @@ async function removeRepo(gitDir: string): Promise<void> {
     throw error;
   }
   await rm(doomed, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
-}
-
-async function writeKeepRef(repository: Repository, number: number, commit: string): Promise<void> {
-  const outcome = await moveRef(repository, deployRef(number), commit, null);
-  if (outcome === "changed") throw new Error(`deploy ${number} keeps another commit already`);
 }
 
 async function listDeployRefs(repository: Repository): Promise<{ number: number; commit: string }[]> {

@@ -28,7 +28,7 @@ export async function openKeyring(options: { dataDir: string; kek?: string | und
   const bytes =
     options.kek === undefined
       ? await readKeyFile(options.dataDir)
-      : parseKey(options.kek, "The platform's key that was given");
+      : parseKey(options.kek, "the platform's key that was given");
   const platformKey = sealingKey(bytes);
   return {
     newOrgKey: () => seal(platformKey, wrappedPlace, randomBytes(keyBytes).toString("base64url")),
@@ -61,11 +61,11 @@ async function readKeyFile(dataDir: string): Promise<Buffer> {
     if (code === "EACCES" || code === "EROFS") {
       throw new UserError(
         "forbidden",
-        `The platform's key ${file} cannot be read or made.`,
+        `the platform's key ${file} cannot be read or made`,
         "start as the user whom it belongs to",
       );
     }
-    if (code === "ENOSPC") throw new UserError("insufficient_storage", `The disk that holds ${folder} is full.`);
+    if (code === "ENOSPC") throw new UserError("insufficient_storage", `the disk that holds ${folder} is full`);
     throw error;
   }
 }
@@ -93,7 +93,7 @@ function parseKey(text: string, what: string): Buffer {
   const trimmed = text.trim();
   const bytes = Buffer.from(trimmed, "base64");
   if (bytes.length === keyBytes && /^[\w+/-]{43}=?$/.test(trimmed)) return bytes;
-  throw new UserError("bad_input", `${what} is not a key: ${keyBytes} bytes in base64.`, "put it back from a backup");
+  throw new UserError("bad_input", `${what} is not a key: ${keyBytes} bytes in base64`, "put it back from a backup");
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

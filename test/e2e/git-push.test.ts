@@ -93,7 +93,10 @@ describe("a push", () => {
     expect(refused.output).toMatch(/remote: error: web crashes at start: Cannot find module 'express'/);
     expect(refused.output).toMatch(/remote: hint: .*npm install express/);
     expect(refused.output).toContain("! [remote rejected] main -> main (web crashes at start)");
-    expect((await getPage(urlOf(name))).status).toBe(503);
+    expect(await getPage(urlOf(name))).toMatchObject({
+      status: 404,
+      body: expect.stringContaining("git push zyndra main"),
+    });
   });
 
   test("of what nothing is known about is refused, and says what was looked for", async () => {

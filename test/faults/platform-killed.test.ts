@@ -65,23 +65,31 @@ test("apps run on while the platform is dead, and are found again, exactly once"
   expect(processes).toMatchObject([{ name: "web.1", state: "up" }]);
 });
 
-test.each(["build", "release", "start"] as const)("killed with -9 in the %s step, the deploy is taken up again and goes live", async (step) => {
-  await pusher.commit(webApp("before"));
-  expect((await pusher.push("main")).exitCode).toBe(0);
-  const commit = await pusher.commit(gatedApp("after", { [step]: "held" }));
-  const push = pusher.startPush("main");
-  await reached("held");
-  await restart();
-  expect((await push.ended).exitCode).not.toBe(0);
-  expect(await page()).toBe("before");
+test.each(["build", "release", "start"] as const)(
+  "killed with -9 in the %s step, the deploy is taken up again and goes live",
+  async (step) => {
+    await pusher.commit(webApp("before"));
+    expect((await pusher.push("main")).exitCode).toBe(0);
+    const commit = await pusher.commit(gatedApp("after", { [step]: "held" }));
+    const push = pusher.startPush("main");
+    await reached("held");
+    await restart();
+    expect((await push.ended).exitCode).not.toBe(0);
+    expect(await page()).toBe("before");
 
-  await openGate("held");
-  await eventually(async () => expect(await page()).toBe("after"), { withinMs: 30_000 });
-  await eventually(async () => expect(await deploys()).toMatchObject([{ number: 2, status: "live" }, { number: 1, status: "live" }]));
-  await eventually(async () => expect((await pusher.git("ls-remote", "zyndra", "main")).output).toContain(commit));
-  const again = await pusher.push("main");
-  expect(again.output).toContain("Everything up-to-date");
-});
+    await openGate("held");
+    await eventually(async () => expect(await page()).toBe("after"), { withinMs: 30_000 });
+    await eventually(async () =>
+      expect(await deploys()).toMatchObject([
+        { number: 2, status: "live" },
+        { number: 1, status: "live" },
+      ]),
+    );
+    await eventually(async () => expect((await pusher.git("ls-remote", "zyndra", "main")).output).toContain(commit));
+    const again = await pusher.push("main");
+    expect(again.output).toContain("Everything up-to-date");
+  },
+);
 
 test("killed with -9 right after a push was accepted, the push is not lost", async () => {
   await pusher.commit(webApp("detached"));
@@ -97,7 +105,9 @@ test("told to stop, it tells who waits what goes on, and the next start finishes
   const stopped = platform.terminate();
   const told = await push.ended;
   expect(told.exitCode).toBe(1);
-  expect(told.output).toMatch(/\[remote rejected\] main -> main \(zyndra restarts; deploy #1 goes on; zyndra deploys:logs shop 1\)/);
+  expect(told.output).toMatch(
+    /\[remote rejected\] main -> main \(zyndra restarts; deploy #1 goes on; zyndra deploys:logs shop 1\)/,
+  );
   expect(await stopped).toBe(0);
   await openGate("held");
   platform = await spawnPlatform(env);

@@ -13,7 +13,13 @@ test("an empty environment gives the embedded defaults on this machine alone", (
 });
 
 test("all faults of the settings are told at once, each naming its variable", () => {
-  const env = { PORT: "eighty", ZYNDRA_URL: "zyndra.example.org", DATABASE_URL: "mysql://x", ZYNDRA_LEASE_SECONDS: "0", LOG_LEVEL: "loud" };
+  const env = {
+    PORT: "eighty",
+    ZYNDRA_URL: "zyndra.example.org",
+    DATABASE_URL: "mysql://x",
+    ZYNDRA_LEASE_SECONDS: "0",
+    LOG_LEVEL: "loud",
+  };
   const read = () => readConfig(env);
   for (const name of Object.keys(env)) expect(read).toThrow(new RegExp(name));
 });

@@ -16,7 +16,14 @@ test.each([
 });
 
 test("a live deploy's headline names the version, where it is and how long it took", () => {
-  const facts = { appName: "shop", number: 42, status: "live", version: 12, tookMs: 38_000, url: "https://shop.example.org" } as const;
+  const facts = {
+    appName: "shop",
+    number: 42,
+    status: "live",
+    version: 12,
+    tookMs: 38_000,
+    url: "https://shop.example.org",
+  } as const;
   expect(headline(facts)).toBe("shop v12 is live at https://shop.example.org (38 s)");
 });
 
@@ -28,5 +35,7 @@ test("a failed deploy's headline names the cause", () => {
 });
 
 test("a running deploy's headline names the step in words", () => {
-  expect(headline({ appName: "shop", number: 43, status: "rolling_out", tookMs: 14_000 })).toBe("shop, deploy #43: rolling out (14 s)");
+  expect(headline({ appName: "shop", number: 43, status: "rolling_out", tookMs: 14_000 })).toBe(
+    "shop, deploy #43: rolling out (14 s)",
+  );
 });

@@ -72,7 +72,7 @@ export async function newPusher(remote: string, options: { name?: string } = {})
 }
 
 function startGit(cwd: string, env: NodeJS.ProcessEnv, args: string[]): RunningGit {
-  const child = spawn("git", args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn("git", args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let output = "";
   let waiting: (() => void)[] = [];
   const take = (chunk: Buffer) => {
@@ -91,7 +91,8 @@ function startGit(cwd: string, env: NodeJS.ProcessEnv, args: string[]): RunningG
   return {
     ended,
     output: shown,
-    kill: (signal) => void child.kill(signal),
+    // A terminal sends Ctrl-C to git and to all it has started.
+    kill: (signal) => void process.kill(-child.pid!, signal),
     printed: (pattern) =>
       new Promise<void>((resolve, reject) => {
         const look = () => {

@@ -234,9 +234,7 @@ function missingModule(specifier: string, sentence: string): Finding {
 }
 
 function registryCalled(text: string): boolean {
-  return /npm (?:error|ERR!)|ERR_PNPM|YN00|yarnpkg|registry|pip|urllib3|HTTPSConnectionPool|go: |proxy\.golang/.test(
-    text,
-  );
+  return /npm (?:error|ERR!)|ERR_PNPM|YN00|registry|pip|urllib3|HTTPSConnectionPool|go: |dial tcp/.test(text);
 }
 
 function lineWith(text: string, pattern: RegExp): string | undefined {

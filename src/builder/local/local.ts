@@ -1,14 +1,15 @@
 import { cp, mkdir, readdir, readFile, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Cause } from "../../model/cause.ts";
 import { type BuildPlan, detect, type SourceTree } from "../../model/detection.ts";
 import { slugFolder, slugImage } from "../../model/image.ts";
 import type { WriteLine } from "../../model/log-line.ts";
 import type { ProcessTypes } from "../../model/process-types.ts";
 import type { SlugManifest } from "../../model/slug.ts";
 import type { Builder, BuildOutcome, BuildRequest } from "../builder.ts";
+import { causeOfError, causeOfFullDisk, causeOfTimeout } from "./build-causes.ts";
 import { buildEnv } from "./build-env.ts";
 import { BuildFailure } from "./build-failure.ts";
+import { durationWords, sizeWords } from "./build-figures.ts";
 import { type BuildSession, openSession } from "./build-session.ts";
 import { fullAllowance } from "./command.ts";
 import { buildGo, findGo, goPlanLine } from "./go-steps.ts";
@@ -376,37 +377,6 @@ async function refuseFullDisk({ dataDir, minFreeBytes = defaultMinFreeBytes }: L
     );
 }
 
-function causeOfError(error: unknown): Cause | undefined {
-  if (error instanceof BuildFailure) return error.reason;
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "E2BIG") return causeOfLargeEnv;
-  return code === "ENOSPC" || code === "EDQUOT" ? causeOfFullDisk(message) : undefined;
-}
-
-/** Linux takes 128 kB for one variable and a few megabytes for all (execve(2)). */
-const causeOfLargeEnv: Cause = {
-  headline: "the config vars are too large",
-  detail: "the system starts no process with an environment of this size",
-  hint: "put large values into a file or a store, and their address into the config var",
-};
-
-function causeOfFullDisk(detail: string): Cause {
-  return {
-    headline: "the disk of this machine is full",
-    detail,
-    hint: "free space on it (old releases and caches lie in the data folder), then push again",
-  };
-}
-
-function causeOfTimeout(buildTimeoutMs: number, running: string | undefined, lastLines: string[]): Cause {
-  return {
-    headline: `the build took longer than ${durationWords(buildTimeoutMs)}`,
-    ...(running ? { detail: `${running} was still running` } : {}),
-    hint: "does a command wait for input, or never end (a watcher, a server)? A build must come to its end by itself",
-    ...(lastLines.length > 0 ? { lastLines } : {}),
-  };
-}
-
 /** Hands lines on and remembers the newest of the customer's own. */
 class RecentLines {
   readonly lines: string[] = [];
@@ -425,23 +395,6 @@ function summaryOf(sizeBytes: number, dependencies: BuildSession["dependencies"]
   return dependencies === "none"
     ? size
     : `${size}, dependencies ${dependencies === "cached" ? "from cache" : "installed"}`;
-}
-
-function sizeWords(sizeBytes: number): string {
-  if (sizeBytes < 1_000_000) return `${Math.max(1, Math.round(sizeBytes / 1_000))} kB`;
-  const megabytes = sizeBytes / 1_000_000;
-  return megabytes < 10
-    ? `${megabytes.toFixed(1)} MB`
-    : megabytes < 10_000
-      ? `${Math.round(megabytes)} MB`
-      : `${Math.round(megabytes / 1_000)} GB`;
-}
-
-function durationWords(durationMs: number): string {
-  const seconds = Math.max(1, Math.round(durationMs / 1_000));
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.floor(seconds / 60);
-  return seconds % 60 === 0 || minutes >= 10 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`;
 }
 
 function ignore(): void {}

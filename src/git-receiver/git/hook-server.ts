@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type Server, type Socket } from "node:net";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Log } from "../../log.ts";
-import { ByteReader } from "./byte-reader.ts";
+import { ByteReader, EndedEarly } from "./byte-reader.ts";
 import { type HookName, hookNames } from "./hook-relay.ts";
 import { cleanLine } from "./remote-lines.ts";
 
@@ -33,6 +33,8 @@ const maxWaitingBytes = 2 * 1024 ** 2;
 /** Linux allows 107 bytes, macOS 103. */
 const maxSocketPathBytes = 103;
 const maxFieldBytes = 16 * 1024;
+const folderPrefix = "zyndra-hooks-";
+const socketName = "socket";
 
 /**
  * Opens the one socket of this process through which hooks ask what to do. Only this user can reach it.
@@ -45,7 +47,7 @@ export async function openHookServer(options: {
   answerHook: (call: HookCall) => Promise<void>;
 }): Promise<HookServer> {
   const folder = await makePrivateFolder([...options.folders, tmpdir(), "/tmp"]);
-  const path = join(folder, "hooks");
+  const path = join(folder, socketName);
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
@@ -53,7 +55,8 @@ export async function openHookServer(options: {
     // A relay that was killed: whatever is said to it is for nobody.
     socket.on("error", () => {});
     void serveHook(socket, options.answerHook).catch((error) => {
-      options.log.error({ err: error }, "hook failed");
+      // A hook that was killed, or another process that looks whether anybody is here.
+      if (!(error instanceof EndedEarly)) options.log.error({ err: error }, "hook failed");
       socket.destroy();
     });
   });
@@ -129,13 +132,37 @@ async function makePrivateFolder(candidates: string[]): Promise<string> {
   let problem: unknown;
   for (const parent of candidates) {
     try {
-      if (Buffer.byteLength(join(parent, "zyndra-XXXXXX", "hooks")) > maxSocketPathBytes) continue;
-      return await mkdtemp(join(parent, "zyndra-"));
+      if (Buffer.byteLength(join(parent, `${folderPrefix}XXXXXX`, socketName)) > maxSocketPathBytes) continue;
+      const folder = await mkdtemp(join(parent, folderPrefix));
+      await removeAbandoned(parent);
+      return folder;
     } catch (error) {
       problem = error;
     }
   }
   throw new Error("no folder can hold the hooks' socket", { cause: problem });
+}
+
+/** A process that was killed left its folder: what nobody listens to any more goes. */
+async function removeAbandoned(parent: string): Promise<void> {
+  const names = (await readdir(parent)).filter((name) => name.startsWith(folderPrefix));
+  for (const folder of names.map((name) => join(parent, name))) {
+    const facts = await stat(folder).catch(() => null);
+    const isOurs = facts?.uid === process.getuid?.();
+    const isYoung = Date.now() - (facts?.mtimeMs ?? 0) < 60_000;
+    if (isOurs && !isYoung && (await isAbandoned(join(folder, socketName))))
+      await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function isAbandoned(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
+  });
 }
 
 function listen(server: Server, path: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { UserError } from "../../errors.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import { flushPacket, type Packet, ProtocolError, packet, packetText, readPacket } from "./pkt-line.ts";
-import { isZeroId, type RefUpdate } from "./push.ts";
+import type { RefUpdate } from "./push.ts";
 import { refNameFault } from "./ref-names.ts";
 
 /**
@@ -14,8 +14,6 @@ export type PushRequest = {
   shallow: string[];
   capabilities: string[];
   options: string[];
-  /** Whether a pack follows: it does unless every command is a deletion. */
-  hasPack: boolean;
 };
 
 /**
@@ -29,7 +27,7 @@ export async function readPushRequest(reader: ByteReader, limits: { maxBytes: nu
   if (first === null) throw new ProtocolError("the request is empty");
   if (first === "flush") return null;
 
-  const request: PushRequest = { updates: [], shallow: [], capabilities: [], options: [], hasPack: false };
+  const request: PushRequest = { updates: [], shallow: [], capabilities: [], options: [] };
   for (let line: Packet = first; line !== "flush"; line = await expectPacket(reader, budget)) {
     readCommand(line, request);
   }
@@ -44,7 +42,6 @@ export async function readPushRequest(reader: ByteReader, limits: { maxBytes: nu
       request.options.push(packetText(option));
     }
   }
-  request.hasPack = request.updates.some((update) => !isZeroId(update.newId));
   return request;
 }
 

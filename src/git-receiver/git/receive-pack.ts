@@ -48,12 +48,12 @@ export async function servePush(
   if (!asked) return answer.end();
 
   const { accepted, refused } = sortUpdates(asked, limits);
-  const refuse = async (lines: string[]) => {
+  const refuse = async () => {
     await discardPack(body, limits.maxPackBytes);
-    await answer.write(encodeFinalWord(asked, { report: withRefused({ unpack: "ok", refs: [] }, refused), lines }));
+    await answer.write(encodeFinalWord(asked, { report: withRefused({ unpack: "ok", refs: [] }, refused), lines: [] }));
     await answer.end();
   };
-  if (accepted.length === 0) return refuse([]);
+  if (accepted.length === 0) return refuse();
 
   let giveSlotBack: () => void;
   try {
@@ -61,7 +61,7 @@ export async function servePush(
   } catch (error) {
     if (!(error instanceof UserError) || !wantsReport(asked)) throw error;
     for (const { ref } of accepted) refused.set(ref, refusalSentence(error));
-    return refuse([]);
+    return refuse();
   }
 
   const ongoing: OngoingPush = {

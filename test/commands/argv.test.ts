@@ -1,0 +1,270 @@
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { describeCommands, parseWords } from "../../src/commands/argv.ts";
+import { type Command, defineCommand } from "../../src/commands/command.ts";
+import { UserError } from "../../src/errors.ts";
+import { AppName } from "../../src/model/names.ts";
+
+const nothing = { needs: "viewer", changes: false, run: async () => ({}), view: () => ({}) } as const;
+const App = z.string();
+
+const scale = defineCommand({
+  ...nothing,
+  name: "ps:scale",
+  aliases: ["scale"],
+  summary: "Change how many processes run",
+  examples: ["ps:scale shop web=2"],
+  input: z.strictObject({ app: App, changes: z.array(z.string()).min(1) }),
+  words: { positional: ["app", "changes"], rest: true },
+});
+const logs = defineCommand({
+  ...nothing,
+  name: "logs",
+  summary: "Show what an app writes",
+  examples: ["logs shop --tail"],
+  input: z.strictObject({
+    app: App,
+    tail: z.boolean().default(false),
+    num: z.number().default(100),
+    processType: App.optional(),
+  }),
+  words: {
+    positional: ["app"],
+    flags: {
+      tail: { kind: "switch", short: "t", summary: "go on with what comes" },
+      num: { kind: "number", short: "n", summary: "how many lines" },
+      processType: { kind: "text", short: "p", summary: "only of this" },
+    },
+  },
+});
+const listApps = defineCommand({
+  ...nothing,
+  name: "apps:list",
+  aliases: ["apps"],
+  summary: "List the apps",
+  examples: ["apps"],
+  input: z.strictObject({}),
+  words: { positional: [] },
+});
+const createApp = defineCommand({
+  ...nothing,
+  name: "apps:create",
+  summary: "Make an app",
+  examples: ["apps:create shop"],
+  input: z.strictObject({ app: AppName }),
+  words: { positional: ["app"] },
+});
+const destroyApp = defineCommand({
+  ...nothing,
+  name: "apps:destroy",
+  summary: "Remove an app",
+  examples: ["apps:destroy shop"],
+  input: z.strictObject({ app: App }),
+  words: { positional: ["app"] },
+  confirm: ({ app }) => ({ warning: `removes ${app}`, type: app }),
+});
+const deploy = defineCommand({
+  ...nothing,
+  name: "deploy",
+  summary: "Deploy a commit",
+  examples: ["deploy shop"],
+  input: z.strictObject({ app: App, ref: z.string().optional() }),
+  words: { positional: ["app", "ref"] },
+});
+const setConfig = defineCommand({
+  ...nothing,
+  name: "config:set",
+  summary: "Set config vars",
+  examples: ["config:set shop A=1"],
+  input: z.strictObject({ app: App, vars: z.array(z.string()) }),
+  words: { positional: ["app", "vars"], rest: true },
+});
+const createToken = defineCommand({
+  ...nothing,
+  name: "tokens:create",
+  summary: "Make a token",
+  examples: ["tokens:create laptop"],
+  input: z.strictObject({ label: z.string() }),
+  words: { positional: ["label"] },
+});
+
+const commands: Command[] = [scale, logs, listApps, createApp, destroyApp, deploy, setConfig, createToken];
+const apps = ["shop", "blog"];
+
+/** As typed in a terminal, without quotes. `in` names the folder's app. */
+async function parse(line: string, options: { in?: string } = {}) {
+  const { command, input, confirmed } = await parseWords(line.split(" ").filter(Boolean), {
+    commands,
+    defaultApp: options.in,
+    isApp: async (word) => apps.includes(word),
+    doorCommands: ["login", "git:remote"],
+  });
+  return { name: command.name, input, ...(confirmed === undefined ? {} : { confirmed }) };
+}
+
+async function refusal(
+  line: string,
+  options: { in?: string } = {},
+): Promise<{ message: string; hint?: string | undefined }> {
+  const error = await parse(line, options).then(
+    (parsed) => expect.fail(`it was understood as ${JSON.stringify(parsed)}`),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(UserError);
+  expect((error as UserError).code).toBe("bad_input");
+  return error as UserError;
+}
+
+describe("words become a command and its input", () => {
+  test.each([
+    ["ps:scale shop web=2 worker=0", { name: "ps:scale", input: { app: "shop", changes: ["web=2", "worker=0"] } }],
+    ["scale shop web=2", { name: "ps:scale", input: { app: "shop", changes: ["web=2"] } }],
+    ["deploy shop", { name: "deploy", input: { app: "shop" } }],
+    ["deploy shop feature/hats", { name: "deploy", input: { app: "shop", ref: "feature/hats" } }],
+    ["apps", { name: "apps:list", input: {} }],
+    ["tokens:create laptop", { name: "tokens:create", input: { label: "laptop" } }],
+    ["config:set shop A=--x B=-", { name: "config:set", input: { app: "shop", vars: ["A=--x", "B=-"] } }],
+    ["scale", { name: "ps:scale", input: {} }],
+  ])("%s", async (line, parsed) => {
+    expect(await parse(line)).toEqual(parsed);
+  });
+});
+
+describe("flags", () => {
+  test.each([
+    ["logs shop --tail", { app: "shop", tail: true }],
+    ["logs --tail shop", { app: "shop", tail: true }],
+    ["logs shop -t -n 5", { app: "shop", tail: true, num: 5 }],
+    ["logs shop -tn5", { app: "shop", tail: true, num: 5 }],
+    ["logs shop --num 50", { app: "shop", num: 50 }],
+    ["logs shop --num=50", { app: "shop", num: 50 }],
+    ["logs shop --tail=false", { app: "shop", tail: false }],
+    ["logs shop --process-type web", { app: "shop", processType: "web" }],
+    ["logs shop --process-type=", { app: "shop", processType: "" }],
+  ])("%s", async (line, input) => {
+    expect((await parse(line)).input).toEqual(input);
+  });
+
+  test("after -- all words are plain", async () => {
+    expect((await parse("config:set shop -- --odd -x")).input).toEqual({ app: "shop", vars: ["--odd", "-x"] });
+  });
+
+  test("an unknown flag is answered with the nearest and with what there is", async () => {
+    expect(await refusal("logs shop --tial")).toMatchObject({
+      message: "logs has no flag --tial. Did you mean --tail?",
+      hint: "it has --tail (-t), --num (-n), --process-type (-p), --app (-a)",
+    });
+    expect((await refusal("apps -x")).message).toBe("apps:list has no flag -x");
+  });
+
+  test("a flag without its value, or with another kind of value, says so", async () => {
+    expect((await refusal("logs shop --num")).message).toBe("--num needs a value, such as --num 50");
+    expect((await refusal("logs shop --num --tail")).message).toBe("--num needs a value, such as --num 50");
+    expect((await refusal("logs shop -n many")).message).toBe('-n needs a number, not "many"');
+    expect((await refusal("logs shop --tail=5")).message).toBe("--tail takes no value");
+  });
+
+  test("--confirm is heard by commands that ask first, and by no others", async () => {
+    expect(await parse("apps:destroy shop --confirm shop")).toEqual({
+      name: "apps:destroy",
+      input: { app: "shop" },
+      confirmed: "shop",
+    });
+    expect((await refusal("logs shop --confirm shop")).message).toBe("logs has no flag --confirm");
+  });
+});
+
+describe("which app is meant", () => {
+  test.each([
+    // Without a folder's app the first word is it, whether there is such an app or not.
+    ["logs shpo", {}, { app: "shpo" }],
+    ["logs", {}, {}],
+    // --app wins, everywhere.
+    ["scale --app shop web=2", {}, { app: "shop", changes: ["web=2"] }],
+    ["scale web=2 -a shop", { in: "blog" }, { app: "shop", changes: ["web=2"] }],
+    ["scale web=2 --app=shop", {}, { app: "shop", changes: ["web=2"] }],
+    ["deploy blog --app shop", {}, { app: "shop", ref: "blog" }],
+    // In a folder of shop the app may be left out, and another one be named.
+    ["scale web=2", { in: "shop" }, { app: "shop", changes: ["web=2"] }],
+    ["scale blog web=2", { in: "shop" }, { app: "blog", changes: ["web=2"] }],
+    ["logs", { in: "shop" }, { app: "shop" }],
+    ["deploy feature/hats", { in: "shop" }, { app: "shop", ref: "feature/hats" }],
+    // A new app is never the folder's.
+    ["apps:create hats", { in: "shop" }, { app: "hats" }],
+    ["apps:create", { in: "shop" }, {}],
+    // What is about no app takes none.
+    ["tokens:create shop", { in: "shop" }, { label: "shop" }],
+  ])("%s %j", async (line, options, input) => {
+    expect((await parse(line, options)).input).toEqual(input);
+  });
+
+  test("commands that are about no app have no --app", async () => {
+    expect((await refusal("apps --app shop")).message).toBe("apps:list has no flag --app");
+  });
+});
+
+describe("a slip of the pen", () => {
+  test.each([
+    ["scael shop web=3", 'there is no command "scael". Did you mean: zyndra scale shop web=3   (ps:scale)'],
+    ["ps:scael shop web=3", 'there is no command "ps:scael". Did you mean: zyndra ps:scale shop web=3'],
+    ["lgoin http://localhost:7878", 'there is no command "lgoin". Did you mean: zyndra login http://localhost:7878'],
+    ["config set shop A=1", 'there is no command "config". Did you mean: zyndra config:set shop A=…'],
+    ["apps create shop", 'apps does not take "create". Did you mean: zyndra apps:create shop'],
+    ["frobnicate", 'there is no command "frobnicate"'],
+  ])("%s", async (line, message) => {
+    expect((await refusal(line)).message).toBe(message);
+  });
+
+  test("shows no values of config vars", async () => {
+    const { message } = await refusal("confg:set shop API_KEY=s3cret");
+    expect(message).toContain("zyndra config:set shop API_KEY=…");
+    expect(message).not.toContain("s3cret");
+  });
+
+  test("words with spaces come back in quotes", async () => {
+    const said = parseWords(["tokens:craete", "ana's laptop"], { commands, isApp: async () => false });
+    await expect(said).rejects.toThrow("Did you mean: zyndra tokens:create 'ana'\\''s laptop'");
+  });
+
+  test("a word too many is named, with how the command is used", async () => {
+    expect(await refusal("deploy shop main twice")).toMatchObject({
+      message: 'deploy has no place for "twice"',
+      hint: "usage: zyndra deploy APP [REF]",
+    });
+    expect((await refusal("logs shpo", { in: "shop" })).message).toBe(
+      '"shpo" is not an app, and logs takes nothing else (here it is about shop)',
+    );
+  });
+
+  test("no words at all point to help", async () => {
+    expect(await refusal("")).toMatchObject({
+      message: "no command was given",
+      hint: "zyndra help lists what there is",
+    });
+  });
+
+  test("a very long word is cut before it is shown", async () => {
+    expect((await refusal("x".repeat(5_000))).message.length).toBeLessThan(200);
+  });
+});
+
+test("the description tells how each command is used", () => {
+  const described = describeCommands(commands);
+  expect(described.map(({ usage }) => usage)).toEqual([
+    "ps:scale APP CHANGES...",
+    "logs APP",
+    "apps:list",
+    "apps:create APP",
+    "apps:destroy APP",
+    "deploy APP [REF]",
+    "config:set APP VARS...",
+    "tokens:create LABEL",
+  ]);
+  expect(described.find(({ name }) => name === "logs")?.flags).toEqual([
+    { name: "tail", short: "t", kind: "switch", summary: "go on with what comes" },
+    { name: "num", short: "n", kind: "number", summary: "how many lines" },
+    { name: "process-type", short: "p", kind: "text", summary: "only of this" },
+    { name: "app", short: "a", kind: "text", summary: "the app" },
+  ]);
+  expect(described.filter(({ confirm }) => confirm).map(({ name }) => name)).toEqual(["apps:destroy"]);
+});

@@ -1,0 +1,4 @@
+import { openLocalBench } from "./local-bench.ts";
+import { describeRuntime } from "./runtime.ts";
+
+describeRuntime("local", () => openLocalBench());

@@ -1,0 +1,303 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Image } from "../../src/model/image.ts";
+import type { LogLine } from "../../src/model/log-line.ts";
+import type { ProcessTypes } from "../../src/model/process-types.ts";
+import {
+  type AppLogLine,
+  type ReleaseSpec,
+  type RolloutCall,
+  type Runtime,
+  StaleFence,
+} from "../../src/runtime/runtime.ts";
+import { eventually } from "../support/eventually.ts";
+
+/** What a runtime must bring along to be tried: images made of a few files of JavaScript, and a way in from outside. */
+export type RuntimeUnderTest = {
+  runtime: Runtime;
+  /** An image with these files, in which `node` is found. */
+  makeImage(appId: string, files: Record<string, string>, processTypes: ProcessTypes): Promise<Image>;
+  /** GET of an app's page, as people would get it. */
+  get(appName: string, path: string): Promise<{ status: number; body: string }>;
+  /** Ends everything that was started. */
+  close(): Promise<void>;
+};
+
+/** A web server that says which version it is; the environment variable FAULT makes it fail in a chosen way. */
+export const webSource = `
+const http = require("node:http");
+if (process.env.FAULT === "crash") require("hats");
+let ready = false;
+setTimeout(() => { ready = true; }, Number(process.env.READY_AFTER_MS ?? 0));
+const server = http.createServer((request, response) => {
+  if (request.url === "/health") {
+    response.writeHead(!ready || process.env.FAULT === "sick" ? 500 : 200);
+    return response.end(process.env.FAULT === "sick" ? "the database is away" : "well");
+  }
+  if (request.url === "/env") return response.end(JSON.stringify(process.env));
+  if (request.url === "/pid") return response.end(String(process.pid));
+  console.log("asked for " + request.url);
+  response.end("version " + process.env.VERSION);
+});
+server.listen(process.env.FAULT === "port" ? 0 : process.env.PORT);
+process.on("SIGTERM", () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
+`;
+
+const workerSource = `
+console.log("worker " + process.env.VERSION + " began");
+setInterval(() => {}, 1000);
+`;
+
+export const files = { "web.js": webSource, "worker.js": workerSource };
+export const processTypes: ProcessTypes = { web: { command: "node web.js" }, worker: { command: "node worker.js" } };
+
+/** A call that lets everything pass and keeps what was written. */
+export function aCall(overrides: Partial<RolloutCall> = {}): RolloutCall & { lines: string[]; asked: number } {
+  const call = {
+    lines: [] as string[],
+    asked: 0,
+    write: ({ text }: LogLine) => void call.lines.push(text),
+    maySwitch: async () => {
+      call.asked++;
+      return true;
+    },
+    signal: new AbortController().signal,
+    timeoutMs: 20_000,
+    ...overrides,
+  };
+  return call;
+}
+
+/** The contract of a Runtime: what every implementation must do, tried with real processes. */
+export function describeRuntime(name: string, create: () => Promise<RuntimeUnderTest>): void {
+  describe(`runtime ${name}`, () => {
+    let under: RuntimeUnderTest;
+    let runtime: Runtime;
+    let names = 0;
+    beforeAll(async () => {
+      under = await create();
+      runtime = under.runtime;
+    });
+    afterAll(() => under?.close());
+
+    /** A release of a new app, or with `of` the next one of the same app. */
+    async function aRelease(overrides: Partial<ReleaseSpec> & { of?: ReleaseSpec } = {}): Promise<ReleaseSpec> {
+      const { of, ...rest } = overrides;
+      const appId = of?.appId ?? randomUUID();
+      const version = (of?.version ?? 0) + 1;
+      return {
+        appId,
+        appName: of?.appName ?? `contract-${++names}`,
+        releaseId: randomUUID(),
+        version,
+        image: of?.image ?? (await under.makeImage(appId, files, processTypes)),
+        processTypes,
+        formation: of?.formation ?? { web: 1, worker: 0 },
+        healthPath: "/health",
+        ...rest,
+        env: { VERSION: `v${version}`, ...rest.env },
+      };
+    }
+
+    async function aLiveRelease(overrides: Partial<ReleaseSpec> = {}): Promise<ReleaseSpec> {
+      const spec = await aRelease(overrides);
+      expect(await runtime.rollout.apply(spec, 1, aCall())).toEqual({ ok: true });
+      return spec;
+    }
+
+    async function body(spec: ReleaseSpec, path = "/"): Promise<string> {
+      return (await under.get(spec.appName, path)).body;
+    }
+
+    async function upProcesses(spec: ReleaseSpec): Promise<string[]> {
+      const processes = await runtime.processes.list(spec.appId);
+      return processes.filter(({ state }) => state === "up").map((process) => `${process.name} v${process.version}`);
+    }
+
+    test("a release goes live, says so, and is asked for its last word once", async () => {
+      const spec = await aRelease({ formation: { web: 2, worker: 1 } });
+      const call = aCall();
+      expect(await runtime.rollout.apply(spec, 1, call)).toEqual({ ok: true });
+      expect(call.asked).toBe(1);
+      expect(call.lines).toContain("web 2 of 2 healthy (GET /health 200)");
+      expect(await body(spec)).toBe("version v1");
+      expect(await upProcesses(spec)).toEqual(["web.1 v1", "web.2 v1", "worker.1 v1"]);
+    });
+
+    test("the old version serves until the new one is healthy", async () => {
+      const first = await aLiveRelease();
+      const second = await aRelease({ of: first, env: { READY_AFTER_MS: "600" } });
+      const call = aCall();
+      const rollout = runtime.rollout.apply(second, 2, call);
+      await eventually(async () =>
+        (await runtime.processes.list(first.appId)).some(({ state }) => state === "starting"),
+      );
+      expect(await body(first)).toBe("version v1");
+      expect(await rollout).toEqual({ ok: true });
+      expect(await body(second)).toBe("version v2");
+      expect(await upProcesses(second)).toEqual(["web.1 v2"]);
+      expect(call.lines.at(-1)).toContain("v1 drained");
+    });
+
+    test("the same release again changes nothing and asks nothing", async () => {
+      const spec = await aLiveRelease();
+      const pid = await body(spec, "/pid");
+      const call = aCall();
+      expect(await runtime.rollout.apply(spec, 2, call)).toEqual({ ok: true });
+      expect(await body(spec, "/pid")).toBe(pid);
+      expect(call.asked).toBe(0);
+    });
+
+    test("another formation of the same release adds and removes processes and leaves the others alone", async () => {
+      const spec = await aLiveRelease();
+      const pid = await body(spec, "/pid");
+      await runtime.rollout.apply({ ...spec, formation: { web: 3, worker: 1 } }, 2, aCall());
+      expect(await upProcesses(spec)).toEqual(["web.1 v1", "web.2 v1", "web.3 v1", "worker.1 v1"]);
+      await runtime.rollout.apply({ ...spec, formation: { web: 1, worker: 0 } }, 3, aCall());
+      expect(await upProcesses(spec)).toEqual(["web.1 v1"]);
+      expect(await body(spec, "/pid")).toBe(pid);
+    });
+
+    test("an app scaled to nothing answers 503, and comes back", async () => {
+      const spec = await aLiveRelease();
+      await runtime.rollout.apply({ ...spec, formation: { web: 0, worker: 0 } }, 2, aCall());
+      expect((await under.get(spec.appName, "/")).status).toBe(503);
+      expect(await upProcesses(spec)).toEqual([]);
+      await runtime.rollout.apply(spec, 3, aCall());
+      expect(await body(spec)).toBe("version v1");
+    });
+
+    test("a release that crashes at start is refused with its cause, and the old one goes on", async () => {
+      const first = await aLiveRelease();
+      const second = await aRelease({ of: first, env: { FAULT: "crash" } });
+      const call = aCall();
+      const outcome = await runtime.rollout.apply(second, 2, call);
+      expect(outcome).toMatchObject({ ok: false, cause: { headline: "web crashes at start" } });
+      expect(outcome).toMatchObject({ cause: { detail: "Cannot find module 'hats' (web.js:3)" } });
+      expect((outcome as { cause: { lastLines: string[] } }).cause.lastLines.length).toBeGreaterThan(3);
+      expect(call.lines.some((line) => /^web: exit 1, started \d times$/.test(line))).toBe(true);
+      expect(call.asked).toBe(0);
+      expect(await body(first)).toBe("version v1");
+      expect(await upProcesses(first)).toEqual(["web.1 v1"]);
+    });
+
+    test("a release that never becomes healthy is refused in time, with what its health path answered", async () => {
+      const spec = await aRelease({ env: { FAULT: "sick" } });
+      const outcome = await runtime.rollout.apply(spec, 1, aCall({ timeoutMs: 700 }));
+      expect(outcome).toMatchObject({
+        ok: false,
+        cause: { headline: "web is not healthy: GET /health answers 500", detail: "the database is away" },
+      });
+      expect(await runtime.processes.list(spec.appId)).toEqual([]);
+    });
+
+    test("a release that is not wanted any more at the last moment is put back", async () => {
+      const first = await aLiveRelease();
+      const second = await aRelease({ of: first });
+      const outcome = await runtime.rollout.apply(second, 2, aCall({ maySwitch: async () => false }));
+      expect(outcome).toEqual({ ok: false, declined: true });
+      expect(await body(first)).toBe("version v1");
+      expect(await upProcesses(first)).toEqual(["web.1 v1"]);
+    });
+
+    test("an aborted rollout is put back and rejects with the reason", async () => {
+      const first = await aLiveRelease();
+      const second = await aRelease({ of: first, env: { READY_AFTER_MS: "60000" } });
+      const abort = new AbortController();
+      const rollout = runtime.rollout.apply(second, 2, aCall({ signal: abort.signal }));
+      await eventually(async () =>
+        (await runtime.processes.list(first.appId)).some(({ state }) => state === "starting"),
+      );
+      const reason = new Error("cancelled by ben");
+      abort.abort(reason);
+      await expect(rollout).rejects.toBe(reason);
+      expect(await body(first)).toBe("version v1");
+      expect(await runtime.processes.list(first.appId)).toHaveLength(1);
+    });
+
+    test("a lower fence than was seen is refused, also after the app is gone", async () => {
+      const spec = await aLiveRelease();
+      await runtime.rollout.apply({ ...spec, formation: { web: 1 } }, 5, aCall());
+      await expect(runtime.rollout.apply(await aRelease({ of: spec }), 4, aCall())).rejects.toThrow(StaleFence);
+      await expect(runtime.rollout.destroy(spec.appId, 4)).rejects.toThrow(StaleFence);
+      expect(await body(spec)).toBe("version v1");
+      await runtime.rollout.destroy(spec.appId, 6);
+      await expect(runtime.rollout.apply(spec, 5, aCall())).rejects.toThrow(StaleFence);
+    });
+
+    test("a rollout that a newer owner overtakes stops with StaleFence, and the newer one's release runs", async () => {
+      const first = await aRelease({ env: { READY_AFTER_MS: "60000" } });
+      const overtaken = runtime.rollout.apply(first, 1, aCall());
+      overtaken.catch(() => {});
+      await eventually(async () =>
+        (await runtime.processes.list(first.appId)).some(({ state }) => state === "starting"),
+      );
+      const second = await aRelease({ of: first });
+      expect(await runtime.rollout.apply(second, 2, aCall())).toEqual({ ok: true });
+      await expect(overtaken).rejects.toThrow(StaleFence);
+      expect(await upProcesses(second)).toEqual(["web.1 v2"]);
+    });
+
+    test("an app's output is kept and followed, by process if asked", async () => {
+      const spec = await aLiveRelease({ formation: { web: 1, worker: 1 } });
+      await body(spec, "/one");
+      const kept = await eventually(async () => {
+        const lines = await collect(runtime.processes.logs(spec.appId, { lines: 100, follow: false }, never));
+        expect(lines.map(({ text }) => text)).toContain("asked for /one");
+        return lines;
+      });
+      expect(kept.map(({ process }) => process)).toContain("worker.1");
+      const stop = new AbortController();
+      const seen: AppLogLine[] = [];
+      const following = (async () => {
+        const options = { lines: 0, follow: true, process: "web" };
+        for await (const line of runtime.processes.logs(spec.appId, options, stop.signal)) seen.push(line);
+      })();
+      await eventually(async () => {
+        await body(spec, "/two");
+        return seen.some(({ text }) => text === "asked for /two");
+      });
+      stop.abort();
+      await following;
+      expect(new Set(seen.map(({ process }) => process))).toEqual(new Set(["web.1"]));
+    });
+
+    test("a command runs once in a release's environment, and tells its output and exit code", async () => {
+      const spec = await aRelease();
+      const lines: string[] = [];
+      const command = `echo "$VERSION" && node -e 'console.error("to stderr")' && exit 7`;
+      const code = await runtime.processes.run(spec, command, ({ text }) => void lines.push(text), never);
+      expect(code).toBe(7);
+      expect(lines.sort()).toEqual(["to stderr", "v1"]);
+    });
+
+    test("an aborted command is ended and rejects with the reason", async () => {
+      const spec = await aRelease();
+      const abort = new AbortController();
+      const reason = new Error("enough");
+      const running = runtime.processes.run(spec, "echo begun; sleep 600", () => abort.abort(reason), abort.signal);
+      await expect(running).rejects.toBe(reason);
+    });
+
+    test("a destroyed app is gone with its log, and destroying it again is no fault", async () => {
+      const spec = await aLiveRelease();
+      await runtime.rollout.destroy(spec.appId, 2);
+      await runtime.rollout.destroy(spec.appId, 2);
+      expect((await under.get(spec.appName, "/")).status).toBe(404);
+      expect(await runtime.processes.list(spec.appId)).toEqual([]);
+      expect(await collect(runtime.processes.logs(spec.appId, { lines: 10, follow: false }, never))).toEqual([]);
+    });
+
+    test("an app's address is a URL", () => {
+      expect(new URL(runtime.edge.url("shop")).hostname).toContain("shop");
+    });
+  });
+}
+
+const never = new AbortController().signal;
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
