@@ -99,6 +99,7 @@ CREATE TABLE "deploys" (
 	"rollout_started_at" timestamp with time zone,
 	"finished_at" timestamp with time zone,
 	"told_at" timestamp with time zone,
+	"reported_at" timestamp with time zone,
 	CONSTRAINT "deploys_number" UNIQUE("app_id","number"),
 	CONSTRAINT "deploys_request" UNIQUE("app_id","request_id"),
 	CONSTRAINT "deploys_status" CHECK ("deploys"."status" in ('queued', 'building', 'releasing', 'rolling_out', 'live', 'failed', 'cancelled', 'superseded')),

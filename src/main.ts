@@ -55,7 +55,6 @@ function greeting(platform: { url: string; setupCode: string | undefined }, conf
       "",
     );
   }
-  lines.push("Slack and GitHub are not connected: this version has no doors for them yet.");
   return lines;
 }
 

@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
 import type { Cause } from "../model/cause.ts";
 import {
@@ -216,6 +216,31 @@ export async function markTold(tx: Db, deployId: string): Promise<boolean> {
     .where(and(eq(deploys.id, deployId), isNull(deploys.toldAt)))
     .returning({ id: deploys.id });
   return told.length === 1;
+}
+
+/** Notes that the pusher has read how a deploy ended. */
+export async function markReported(db: Db, deployIds: string[]): Promise<void> {
+  if (deployIds.length === 0) return;
+  await db.update(deploys).set({ reportedAt: sql`now()` }).where(inArray(deploys.id, deployIds));
+}
+
+/** A person's own pushes to an app that ended without their reading it, oldest first: detached ones, and broken connections. */
+export async function listUnreported(db: Db, appId: string, userId: string, limit: number): Promise<DeployRow[]> {
+  const newest = await db
+    .select()
+    .from(deploys)
+    .where(
+      and(
+        eq(deploys.appId, appId),
+        eq(deploys.userId, userId),
+        eq(deploys.kind, "push"),
+        isNotNull(deploys.finishedAt),
+        isNull(deploys.reportedAt),
+      ),
+    )
+    .orderBy(desc(deploys.number))
+    .limit(limit);
+  return newest.reverse();
 }
 
 /** Numbers of an app's deploys whose commits need no keeping any more: ended, and not among the newest. */

@@ -6,7 +6,8 @@ import type { Place } from "./embedded.ts";
 import type { PostgresBinaries } from "./embedded-binaries.ts";
 
 /** As whom the server runs: `prefix` goes before its command line; `owner` is given the files it must own. */
-export type ServerUser = { prefix: string[]; owner?: { uid: number; gid: number } };
+export type ServerUser = { prefix: string[]; owner?: User };
+type User = { uid: number; gid: number };
 
 /**
  * PostgreSQL refuses to run as root, so root steps down, in this order:
@@ -20,20 +21,30 @@ export async function chooseServerUser(place: Place, binaries: PostgresBinaries)
 
   const owner = await fs.stat(place.cluster).catch(() => undefined);
   const known = await readUsers();
-  const systemUser = owner && owner.uid !== 0 ? owner : (known.get("postgres") ?? known.get("nobody"));
+  const systemUser = known.get("postgres") ?? known.get("nobody");
 
   if (!owner || owner.uid === 0) {
     const namespace = ["unshare", "--user", `--map-user=${systemUser?.uid ?? 1000}`];
     if (await succeeds([...namespace, "true"], binaries)) return { prefix: namespace };
   }
-  if (systemUser === undefined) throw cannotStepDown(place, "and there is no user postgres or nobody");
-  const stepDown = ["setpriv", `--reuid=${systemUser.uid}`, `--regid=${systemUser.gid}`, "--clear-groups"];
-  await giveAllTo(place.folder, systemUser);
-  for (const prefix of [[...stepDown, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"], stepDown]) {
+  const user = owner && owner.uid !== 0 ? owner : systemUser;
+  if (user === undefined) throw cannotStepDown(place, "and there is no user postgres or nobody");
+  await giveAllTo(place.folder, user);
+  for (const prefix of waysToStepDown(user, systemUser)) {
     const reaches = ["test", "-f", binaries.postgres, "-a", "-d", join(place.folder, ".")];
-    if (await succeeds([...prefix, ...reaches], binaries)) return { prefix, owner: systemUser };
+    if (await succeeds([...prefix, ...reaches], binaries)) return { prefix, owner: user };
   }
   throw cannotStepDown(place, "and no other user reaches this folder");
+}
+
+/**
+ * The right to pass private folders is kept only where there is no other way, and never for a person's own files: whoever has
+ * the database's password would read with it what only root may. A system user's password stands behind those private folders.
+ */
+function waysToStepDown(user: User, systemUser: User | undefined): string[][] {
+  const stepDown = ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"];
+  if (user.uid !== systemUser?.uid) return [stepDown];
+  return [stepDown, [...stepDown, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]];
 }
 
 /** Gives files that root wrote to the user the server runs as. */
@@ -42,7 +53,7 @@ export async function giveTo(user: ServerUser, ...files: string[]): Promise<void
   if (owner) await Promise.all(files.map((file) => fs.lchown(file, owner.uid, owner.gid)));
 }
 
-async function giveAllTo(folder: string, owner: { uid: number; gid: number }): Promise<void> {
+async function giveAllTo(folder: string, owner: User): Promise<void> {
   if ((await fs.stat(folder)).uid === owner.uid) return;
   for (const name of await fs.readdir(folder, { recursive: true })) {
     await fs.lchown(join(folder, name), owner.uid, owner.gid);
@@ -59,9 +70,9 @@ function cannotStepDown(place: Place, why: string): UserError {
 }
 
 /** initdb asks for the name of its user, so only numbers that have one will do. */
-async function readUsers(): Promise<Map<string, { uid: number; gid: number }>> {
+async function readUsers(): Promise<Map<string, User>> {
   const text = await fs.readFile("/etc/passwd", "utf8").catch(() => "");
-  const users = new Map<string, { uid: number; gid: number }>();
+  const users = new Map<string, User>();
   for (const line of text.split("\n")) {
     const [name = "", , uid, gid] = line.split(":");
     if (name !== "" && uid && gid) users.set(name, { uid: Number(uid), gid: Number(gid) });

@@ -285,6 +285,8 @@ export const deploys = pgTable(
     finishedAt: moment("finished_at"),
     /** When everyone was told of its end; main is mirrored before. */
     toldAt: moment("told_at"),
+    /** When the pusher has read how it ended: in the push itself, or at the head of the next one. */
+    reportedAt: moment("reported_at"),
   },
   (table) => [
     unique("deploys_number").on(table.appId, table.number),

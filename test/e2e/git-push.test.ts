@@ -151,7 +151,7 @@ describe("a push", () => {
     expect(refused.output).toContain(`zyndra apps:destroy ${name}`);
   });
 
-  test("with -o detach is accepted as soon as it is queued, and says how to follow", async () => {
+  test("with -o detach is accepted as soon as it is queued, says how to follow, and the next push tells how it ended", async () => {
     const { name, url, pusher } = await newApp();
     await using _ = pusher;
     await pusher.commit(webApp("detached"));
@@ -159,6 +159,15 @@ describe("a push", () => {
     expect(pushed.exitCode).toBe(0);
     expect(pushed.output).toContain(`deploy #1 is queued; how it goes: zyndra deploys:logs ${name} 1`);
     await eventually(async () => expect(await bodyOf(url)).toBe("detached"));
+    await eventually(async () => expect(await listDeploys(name)).toMatchObject([{ status: "live" }]));
+
+    await pusher.commit(brokenBuild());
+    await pusher.push("-o", "detach", "main");
+    await eventually(async () => expect((await listDeploys(name))[0]).toMatchObject({ number: 2, status: "failed" }));
+    await pusher.commit(webApp("mended"));
+    const next = await pusher.push("main");
+    expect(next.output).toMatch(/remote: meanwhile deploy #2 ended: failed, .*build/);
+    expect(next.output.match(/meanwhile deploy #2/g)).toHaveLength(1);
   });
 
   test("with an option that is not known is refused before anything is kept", async () => {

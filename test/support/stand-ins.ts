@@ -17,7 +17,7 @@ export function standInBuilder(): StandInBuilder {
   const builds: BuildRequest[] = [];
   let gate: Promise<void> | undefined;
   let open = () => {};
-  let outcomeOf = succeeded;
+  let outcomeOf: (request: BuildRequest) => BuildOutcome = succeeded;
   return {
     kind: "local",
     builds,

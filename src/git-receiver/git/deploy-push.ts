@@ -4,6 +4,7 @@ import { runCommand } from "../../commands/command.ts";
 import { pushDeploy } from "../../commands/deploys.ts";
 import { findAppById, getApp } from "../../db/apps.ts";
 import { isPassing } from "../../db/client.ts";
+import { listUnreported, markReported } from "../../db/deploys.ts";
 import { findLiveRelease } from "../../db/releases.ts";
 import type { Deps } from "../../deps.ts";
 import { UserError } from "../../errors.ts";
@@ -97,6 +98,7 @@ async function deployMain(
     return refusal(deps, error, say);
   }
   const { deployId, number, followed } = started;
+  await tellEndings(deps, push, deployId, say).catch((error) => deps.log.warn({ err: error }, "endings were not told"));
   const logs = `zyndra deploys:logs ${appName} ${number}`;
   if (parsePushOptions(push.options).detach) {
     say(`${appName}, deploy #${number} is queued; how it goes: ${logs}`);
@@ -107,14 +109,32 @@ async function deployMain(
 
   const stop = AbortSignal.any([signal, push.gone]);
   for await (const step of followDeploy(deps, deployId, 0, stop)) {
-    if (step.type === "line") say(plainLine(step.line));
-    else
-      return step.status === "live"
-        ? { ok: true }
-        : { ok: false, reason: await whyNot(deps, push, step.cause?.headline ?? step.status) };
+    if (step.type === "line") {
+      say(plainLine(step.line));
+      continue;
+    }
+    // Noted late, an ending is told twice; that is better than not at all.
+    await markReported(deps.db.db, [deployId]).catch((error) =>
+      deps.log.warn({ err: error }, "an ending was not noted"),
+    );
+    if (step.status === "live") return { ok: true };
+    return { ok: false, reason: await whyNot(deps, push, step.cause?.headline ?? step.status) };
   }
   // Nobody reads this where the pusher is gone.
   return { ok: false, reason: `zyndra restarts; deploy #${number} goes on; ${logs}` };
+}
+
+/** How the pusher's own deploys ended whose end they did not see: detached ones, and those of a lost connection. */
+async function tellEndings(deps: Deps, push: Push, but: string, say: (line: string) => void): Promise<void> {
+  const { db } = deps.db;
+  const ended = (await listUnreported(db, push.appId, push.actor.userId, 3)).filter(({ id }) => id !== but);
+  for (const { number, status, cause } of ended) {
+    say(`meanwhile deploy #${number} ended: ${status.replace("_", " ")}${cause ? `, ${cause.headline}` : ""}`);
+  }
+  await markReported(
+    db,
+    ended.map(({ id }) => id),
+  );
 }
 
 /** `web crashes at start; v11 keeps serving` */

@@ -55,8 +55,7 @@ export async function openHookServer(options: {
     // A relay that was killed: whatever is said to it is for nobody.
     socket.on("error", () => {});
     void serveHook(socket, options.answerHook).catch((error) => {
-      // A hook that was killed, or another process that looks whether anybody is here.
-      if (!(error instanceof EndedEarly)) options.log.error({ err: error }, "hook failed");
+      if (!isHangUp(error)) options.log.error({ err: error }, "hook failed");
       socket.destroy();
     });
   });
@@ -115,6 +114,12 @@ async function serveHook(socket: Socket, answerHook: (call: HookCall) => Promise
   } finally {
     if (!socket.writableEnded) call.exit(1);
   }
+}
+
+/** A hook that was killed, or another process that looked whether anybody is here. */
+function isHangUp(error: unknown): boolean {
+  if (error instanceof EndedEarly) return true;
+  return ["ERR_STREAM_PREMATURE_CLOSE", "ECONNRESET", "EPIPE"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 async function readFields(input: ByteReader): Promise<Record<string, string>> {
