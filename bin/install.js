@@ -39,7 +39,7 @@ exports.ensureInstalled = async (root, wanted) => {
 
 async function install(root, { withTests }, lock) {
   const startedMs = Date.now();
-  process.stderr.write("Installing what is missing with npm ci (about half a minute) ... ");
+  process.stderr.write("Installing what is missing with npm ci (about a minute) ... ");
   const options = [
     "--ignore-scripts",
     "--no-audit",
@@ -115,7 +115,7 @@ async function takeLock(lock, root) {
     hasToldToWait = true;
     if (Date.now() > deadlineMs) {
       throw mendable(
-        `Another start (process ${holder}) has been installing for ${waitLimitMs / 60_000} minutes`,
+        `another start (process ${holder}) has been installing for ${waitLimitMs / 60_000} minutes`,
         `end it, or remove ${lock}`,
       );
     }
@@ -173,7 +173,7 @@ function explain(output, root) {
   );
   if (network) {
     return mendable(
-      `The packages that Zyndra needs could not be fetched: the network does not answer (${network[1]})`,
+      `the packages that Zyndra needs could not be fetched: the network does not answer (${network[1]})`,
       "connect this machine, or tell npm of your proxy (npm config set proxy URL), then start again",
     );
   }
@@ -185,7 +185,7 @@ function explain(output, root) {
   }
   if (/\b(ENOSPC|EDQUOT)\b/.test(output)) {
     return mendable(
-      `The disk that holds ${root} is full`,
+      `the disk that holds ${root} is full`,
       "the installation needs about 500 MB: free some space, then start again",
     );
   }

@@ -29,9 +29,8 @@ export type Config = {
   };
 };
 
-/** Proxies, certificates and registries: the only variables of the platform's environment that builds see. */
-const registryVariables =
-  /^(https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(file|dir)|npm_config_(registry|cafile)|pip_(index_url|extra_index_url|cert)|goproxy|gosumdb|gonosumdb|goflags)$/i;
+const registryVariable =
+  /^(?:https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir)|requests_ca_bundle|curl_ca_bundle|npm_config_(?:registry|cafile|noproxy)|pip_(?:index_url|extra_index_url|cert|find_links|trusted_host|default_timeout)|uv_(?:index_url|default_index)|goproxy|gonosumdb|gonosumcheck|gosumdb)$/i;
 
 const defaultSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -109,10 +108,17 @@ const Environment = z
 export function readConfig(env: Record<string, string | undefined>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = Environment.safeParse(given);
-  const registryEnv = Object.fromEntries(
-    Object.entries(given).filter(([name]) => registryVariables.test(name)),
-  ) as Record<string, string>;
-  if (parsed.success) return { ...parsed.data, registryEnv, searchPath: given.PATH ?? defaultSearchPath };
+  if (parsed.success)
+    return { ...parsed.data, registryEnv: registryVariables(given), searchPath: given.PATH ?? defaultSearchPath };
   const faults = [...new Set(parsed.error.issues.map((issue) => issue.message))];
   throw new UserError("bad_input", faults.join("; "), "docs/configuration.md lists the settings");
+}
+
+/**
+ * Of an environment, what tools need to reach registries: proxies, certificates, the registries' addresses. No secret is
+ * among them by design.
+ */
+export function registryVariables(env: Record<string, string | undefined>): Record<string, string> {
+  const chosen = Object.entries(env).filter(([name, value]) => value !== undefined && registryVariable.test(name));
+  return Object.fromEntries(chosen) as Record<string, string>;
 }

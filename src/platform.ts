@@ -2,13 +2,15 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { TLSSocket } from "node:tls";
 import { createLocalBuilder } from "./builder/local/local.ts";
-import { type Access, openRates, type Rates } from "./commands/actor.ts";
+import { type Access, clientAddress, openRates, type Rates } from "./commands/actor.ts";
 import { commands } from "./commands/registry.ts";
 import { prepareSetup } from "./commands/setup.ts";
 import type { Config } from "./config.ts";
 import { type Database, openDatabase } from "./db/client.ts";
-import { startEmbeddedPostgres, stopEmbeddedPostgres } from "./db/embedded.ts";
+import { stopEmbeddedPostgres } from "./db/embedded.ts";
+import { keepEmbeddedPostgres } from "./db/embedded-watch.ts";
 import { migrate } from "./db/migrate.ts";
 import { ensurePlatform } from "./db/people.ts";
 import type { Deps, Limits } from "./deps.ts";
@@ -49,6 +51,9 @@ export type PlatformParts = {
   overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits> };
 };
 
+/** Notes how a part is closed; parts close in the reverse order of their opening. */
+type OnClose = (close: () => Promise<unknown>) => void;
+
 /** Config → everything that runs: the only file that knows every implementation. @throws UserError */
 export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const opened: (() => Promise<unknown>)[] = [];
@@ -65,11 +70,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   }
 }
 
-async function openParts(
-  parts: PlatformParts,
-  onClose: (close: () => Promise<unknown>) => void,
-  closeAll: () => Promise<void>,
-): Promise<Platform> {
+async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () => Promise<void>): Promise<Platform> {
   const { config, log, overrides = {} } = parts;
   const { dataDir } = config;
   onClose(await claimDataFolder(dataDir, config.publicUrl));
@@ -80,7 +81,7 @@ async function openParts(
   onClose(() => closeServer(server));
   const { port } = server.address() as AddressInfo;
 
-  const db = await openStore(config, log);
+  const db = await openStore(config, log, onClose);
   onClose(() => db.close());
   const keyring = await openKeyring({ dataDir });
   await checkKey(db, keyring, dataDir);
@@ -132,7 +133,7 @@ async function openDoors(
   deps: Deps,
   server: Server,
   stopping: AbortSignal,
-  onClose: (close: () => Promise<unknown>) => void,
+  onClose: OnClose,
 ): Promise<void> {
   const { config, log, version, processEnvironment } = parts;
   const access: Access = { publicUrl: config.publicUrl, plainHttpAllowed: config.plainHttpAllowed };
@@ -145,6 +146,14 @@ async function openDoors(
     gitFolder: deps.repos.gitFolder,
     transport: config.packTransport,
     processEnvironment,
+    // Behind a proxy of ours the other end of the socket is always the proxy.
+    peerOf: ({ socket, headers }) => ({
+      remoteAddress: clientAddress(access, {
+        remoteAddress: socket.remoteAddress ?? "",
+        forwardedFor: headers["x-forwarded-for"]?.toString(),
+      }),
+      secure: socket instanceof TLSSocket,
+    }),
     log,
   });
   onClose(() => gitDoor.close());
@@ -169,22 +178,23 @@ function answerStarting(_: IncomingMessage, res: ServerResponse): void {
 }
 
 /** The database, up to date. */
-async function openStore(config: Config, log: Log): Promise<Database> {
-  const url = await databaseUrl(config, log);
+async function openStore(config: Config, log: Log, onClose: OnClose): Promise<Database> {
+  const url = await databaseUrl(config, log, onClose);
   await migrate(url).catch((error) => {
-    throw new UserError(
-      "unavailable",
-      `the database cannot be used: ${error instanceof Error ? error.message : error}`,
-      "check DATABASE_URL and that PostgreSQL runs",
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    const hint = "check DATABASE_URL, and that PostgreSQL runs";
+    throw new UserError("unavailable", `the database cannot be used: ${reason}`, hint);
   });
   return openDatabase(url, log);
 }
 
-async function databaseUrl(config: Config, log: Log): Promise<string> {
+async function databaseUrl(config: Config, log: Log, onClose: OnClose): Promise<string> {
   switch (config.database.kind) {
-    case "embedded":
-      return (await startEmbeddedPostgres({ dataDir: config.dataDir, log })).url;
+    case "embedded": {
+      const { url, stopWatching } = await keepEmbeddedPostgres({ dataDir: config.dataDir, log });
+      onClose(stopWatching);
+      return url;
+    }
     case "postgres":
       return config.database.url;
   }

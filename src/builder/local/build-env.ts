@@ -63,12 +63,3 @@ export function buildEnv(input: BuildEnvInput): Record<string, string> {
     GOFLAGS: [input.configVars.GOFLAGS, "-modcacherw"].filter((flag) => flag).join(" "),
   };
 }
-
-/** Of an environment, what tools need to reach registries: proxies, certificates, the registries' addresses. No secret is among them by design. */
-export function registryVariables(env: Record<string, string | undefined>): Record<string, string> {
-  const chosen = Object.entries(env).filter(([name, value]) => value !== undefined && registryVariable.test(name));
-  return Object.fromEntries(chosen) as Record<string, string>;
-}
-
-const registryVariable =
-  /^(?:https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir)|requests_ca_bundle|curl_ca_bundle|npm_config_(?:registry|cafile|noproxy)|pip_(?:index_url|extra_index_url|cert|find_links|trusted_host|default_timeout)|uv_(?:index_url|default_index)|goproxy|gonosumdb|gonosumcheck|gosumdb)$/i;
