@@ -15,10 +15,13 @@ const { ensureInstalled } = require("./install.js");
 
 const root = path.dirname(__dirname);
 
-/** Starts the platform (`src/main.ts`) or another long story of it; installs what is missing first. */
+/**
+ * Starts the platform (`src/main.ts`) or another long story of it; installs what is missing first. It has a process group of
+ * its own: Ctrl-C is for the platform to answer, and not for the git processes that serve somebody's push.
+ */
 exports.start = async (entry, words) => {
   if (isCheckout()) await ensureInstalled(root, { withTests: false });
-  await run(programOf(entry), words);
+  await run(programOf(entry), words, { ownGroup: true });
 };
 
 /** Starts the command line: at once, unless this is a checkout in which nothing was installed yet. */
@@ -56,10 +59,10 @@ function programOf(entry) {
   return ["--disable-warning=ExperimentalWarning", source]; // Node's remark that it reads TypeScript is no news here.
 }
 
-function run(program, words) {
+function run(program, words, { ownGroup = false } = {}) {
   const node = findNode24();
-  const child = spawn(node, [...program, ...words], { stdio: "inherit" });
-  const stopForwarding = forwardSignals(child);
+  const child = spawn(node, [...program, ...words], { stdio: "inherit", detached: ownGroup });
+  const stopForwarding = forwardSignals(child, ownGroup);
   return new Promise((resolve, reject) => {
     child.on("error", (error) => {
       const hint = "install Node 24 or newer yourself, and start with it";
@@ -93,13 +96,13 @@ function findNode24() {
 }
 
 /**
- * A signal that was sent to this process is meant for the child, which decides when both end. Ctrl-C in a terminal reaches the
- * child without us, so there SIGINT is not passed on: it would come twice.
+ * A signal that was sent to this process is meant for the child, which decides when both end. Ctrl-C in a terminal reaches a
+ * child of our own group without us, so there SIGINT is not passed on: it would come twice.
  */
-function forwardSignals(child) {
+function forwardSignals(child, ownGroup) {
   const isTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   const forward = (signal) => {
-    if (signal === "SIGINT" && isTerminal) return;
+    if (signal === "SIGINT" && isTerminal && !ownGroup) return;
     child.kill(signal);
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];

@@ -38,10 +38,13 @@ async function run(config: Config): Promise<void> {
     if (stopping) return;
     stopping = true;
     log.info({ signal }, "stopping");
-    void platform.close().then(() => log.info({}, "stopped; apps run on"));
+    void platform.close().then(() => {
+      log.info({}, "stopped; apps run on");
+      // A timer of a library is not worth waiting for.
+      setTimeout(() => process.exit(), 250).unref();
+    });
   };
-  process.on("SIGTERM", () => stopOnce("SIGTERM"));
-  process.on("SIGINT", () => stopOnce("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => stopOnce(signal));
 }
 
 /** What someone reads who starts Zyndra for the first time, and for the hundredth. */

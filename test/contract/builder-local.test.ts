@@ -540,7 +540,7 @@ async function start(slugDir: string): Promise<number> {
   const child = spawn("sh", ["-c", `exec ${manifest.processTypes.web!.command}`], {
     cwd: slugDir,
     env,
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", "ignore"],
   });
   started.push(child);
   await eventually(() => fetchFile(port, "/").then(() => true));

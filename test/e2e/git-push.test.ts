@@ -394,7 +394,7 @@ describe("what is live changes without a push", () => {
     await eventually(async () => expect(await up()).toEqual(["web.1", "web.2", "worker.1"]));
     await platform.ask("ps:scale", { app: name, changes: ["web=0", "worker=0"] });
     await eventually(async () => expect(await up()).toEqual([]));
-    expect((await getPage(urlOf(name))).status).toBe(503);
+    await eventually(async () => expect((await getPage(urlOf(name))).status).toBe(503));
     await expect(platform.ask("ps:scale", { app: name, changes: ["wbe=1"] })).rejects.toThrow(/no process type "wbe"/);
   });
 
