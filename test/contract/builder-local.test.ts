@@ -424,7 +424,7 @@ describe("the end of a build", () => {
     expect(outcome).toMatchObject({
       ok: false,
       cause: {
-        headline: "the build took longer than 3 s",
+        headline: "the build took longer than 3.0 s",
         detail: "npm run build was still running",
         lastLines: expect.arrayContaining(["begun"]),
       },

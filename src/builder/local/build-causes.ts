@@ -1,6 +1,6 @@
 import type { Cause } from "../../model/cause.ts";
+import { duration } from "../../model/deploy.ts";
 import { BuildFailure } from "./build-failure.ts";
-import { durationWords } from "./build-figures.ts";
 
 /** The cause behind an error of a build that its author or the machine's keeper can mend; undefined: it is our own fault. */
 export function causeOfError(error: unknown): Cause | undefined {
@@ -27,7 +27,7 @@ export function causeOfFullDisk(detail: string): Cause {
 
 export function causeOfTimeout(buildTimeoutMs: number, running: string | undefined, lastLines: string[]): Cause {
   return {
-    headline: `the build took longer than ${durationWords(buildTimeoutMs)}`,
+    headline: `the build took longer than ${duration(buildTimeoutMs)}`,
     ...(running ? { detail: `${running} was still running` } : {}),
     hint: "does a command wait for input, or never end (a watcher, a server)? A build must come to its end by itself",
     ...(lastLines.length > 0 ? { lastLines } : {}),

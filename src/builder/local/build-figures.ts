@@ -8,11 +8,3 @@ export function sizeWords(sizeBytes: number): string {
       ? `${Math.round(megabytes)} MB`
       : `${Math.round(megabytes / 1_000)} GB`;
 }
-
-/** `21 s`, `20 min` */
-export function durationWords(durationMs: number): string {
-  const seconds = Math.max(1, Math.round(durationMs / 1_000));
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.floor(seconds / 60);
-  return seconds % 60 === 0 || minutes >= 10 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`;
-}

@@ -1,5 +1,6 @@
 import { cp, mkdir, readdir, readFile, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { duration } from "../../model/deploy.ts";
 import { type BuildPlan, detect, type SourceTree } from "../../model/detection.ts";
 import { slugFolder, slugImage } from "../../model/image.ts";
 import type { WriteLine } from "../../model/log-line.ts";
@@ -9,7 +10,7 @@ import type { Builder, BuildOutcome, BuildRequest } from "../builder.ts";
 import { causeOfError, causeOfFullDisk, causeOfTimeout } from "./build-causes.ts";
 import { buildEnv } from "./build-env.ts";
 import { BuildFailure } from "./build-failure.ts";
-import { durationWords, sizeWords } from "./build-figures.ts";
+import { sizeWords } from "./build-figures.ts";
 import { type BuildSession, openSession } from "./build-session.ts";
 import { fullAllowance } from "./command.ts";
 import { buildGo, findGo, goPlanLine } from "./go-steps.ts";
@@ -193,7 +194,7 @@ async function buildSlug(story: BuildStory): Promise<SlugManifest> {
   const manifest = manifestOf(story, detected.plan, decided, carriesManager, { sizeBytes, summary });
   signal.throwIfAborted();
   await placeSlug(sourceDir, slugDir, manifest);
-  write({ kind: "text", text: `built in ${durationWords(performance.now() - startedAt)}, ${summary}` });
+  write({ kind: "text", text: `built in ${duration(performance.now() - startedAt)}, ${summary}` });
   return manifest;
 }
 
