@@ -116,13 +116,15 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, sweepMs: 1_000, ...overrides.limits };
   const deps: Deps = { db, events, deployLogs, queue, repos, builder, runtime, keyring, log, limits };
   const stopping = new AbortController();
-  await openDoors(parts, deps, server, stopping.signal, onClose);
+  const doors = await openDoors(parts, deps, server, stopping.signal);
+  onClose(doors.closeRouter);
   const janitor = startJanitor(deps);
   onClose(() => janitor.stop());
   const worker = await startWorker(deps);
   onClose(() => worker.stop());
   const setupCode = await prepareSetup(deps);
   // Pushers and followers are told first, while everything that tells them still stands.
+  onClose(doors.closeGit);
   onClose(async () => stopping.abort());
   return { url: config.publicUrl, port, setupCode, deps, close: closeAll };
 }
@@ -133,13 +135,11 @@ async function openDoors(
   deps: Deps,
   server: Server,
   stopping: AbortSignal,
-  onClose: OnClose,
-): Promise<void> {
+): Promise<{ closeGit(): Promise<void>; closeRouter(): Promise<void> }> {
   const { config, log, version, processEnvironment } = parts;
   const access: Access = { publicUrl: config.publicUrl, plainHttpAllowed: config.plainHttpAllowed };
   const doorDeps: Deps & { rates: Rates; access: Access } = { ...deps, rates: openRates(), access };
   const router = await openRouter({ dataDir: config.dataDir, log });
-  onClose(() => router.close());
   const gitDoor = await createGitDoor({
     policy: createPushPolicy(doorDeps),
     git: { path: deps.repos.git.path, environment: deps.repos.gitEnvironment() },
@@ -156,7 +156,6 @@ async function openDoors(
     }),
     log,
   });
-  onClose(() => gitDoor.close());
   const web = createWeb(doorDeps, { commands, version, stopping });
 
   server.off("request", answerStarting);
@@ -168,8 +167,11 @@ async function openDoors(
     });
   });
   server.on("upgrade", (req, socket, head) => {
+    // Node takes its own handler off an upgraded socket; without one a reset by the client would end the process.
+    socket.on("error", () => socket.destroy());
     if (!router.upgrade(req, socket, head)) socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n");
   });
+  return { closeGit: () => gitDoor.close(), closeRouter: () => router.close() };
 }
 
 function answerStarting(_: IncomingMessage, res: ServerResponse): void {

@@ -14,6 +14,9 @@ export type Builder = {
    */
   build(request: BuildRequest, write: WriteLine, signal: AbortSignal): Promise<BuildOutcome>;
 
+  /** Whether an image is still there, so that it can be released again. */
+  hasImage(image: Image): Promise<boolean>;
+
   /** Removes images that nothing refers to any more. Absent ones are no fault. */
   removeImages(images: Image[]): Promise<void>;
 

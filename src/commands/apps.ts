@@ -92,13 +92,13 @@ export const showApp = defineCommand({
     const app = await getApp(deps.db.db, actor.orgId, input.app);
     const release = await findLiveRelease(deps.db.db, app);
     const processes = await deps.runtime.processes.list(app.id);
-    const [newest] = await listUnfinished(deps.db.db, app.id);
+    const begun = (await listUnfinished(deps.db.db, app.id)).find(({ status }) => status !== "queued");
     return {
       name: app.name,
       state: stateOf({
         destroying: app.destroyRequestedAt !== null,
         version: release?.version ?? null,
-        deploying: newest && newest.status !== "queued" ? newest.status : null,
+        deploying: begun?.status ?? null,
         processes,
       }),
       url: deps.runtime.edge.url(app.name),

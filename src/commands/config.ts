@@ -132,7 +132,7 @@ function configView(verb: "set" | "unset", { appName, names, unmasked, deploy }:
   const next = deploy ? `deploy #${deploy.number} releases it` : "the next push takes it, since nothing is live yet";
   return {
     text: `${names.join(", ")} ${are} ${verb} on ${appName}; ${next}`,
-    warnings: unmasked.map((name) => `${name} is too short or too common a value to be hidden in logs`),
+    warnings: unmasked.map((name) => `the value of ${name} is too short or too common to be hidden in logs`),
   };
 }
 

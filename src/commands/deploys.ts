@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { getApp } from "../db/apps.ts";
+import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { endDeploy, getDeployByNumber, listDeploys, listUnfinished, requestCancel } from "../db/deploys.ts";
 import { publish, ring } from "../db/events.ts";
@@ -164,7 +164,8 @@ export const cancel = defineCommand({
   words: { positional: ["app", "number"] },
   auditInput: ({ number }) => ({ number: number ?? "the newest" }),
   async run({ tx, actor }, input) {
-    const app = await getApp(tx, actor.orgId, input.app);
+    // With the app's row taken, the worker cannot switch between this look and what is written.
+    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const row = await pickUnfinished(tx, app, input.number);
     if (isFinal(row.status)) {
       const hint =
@@ -200,7 +201,7 @@ export const retry = defineCommand({
   words: { positional: ["app", "number"], flags: { detach: { kind: "switch", summary: "do not wait for the end" } } },
   auditInput: ({ number }) => ({ number: number ?? "the newest" }),
   async run({ deps, tx, actor }, input) {
-    const app = await getApp(tx, actor.orgId, input.app);
+    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const row = await pickDeploy(tx, app, input.number);
     if (!isFinal(row.status)) {
       throw new UserError(

@@ -7,6 +7,7 @@ import { appTopic } from "../model/event.ts";
 import { FormationChanges } from "../model/formation-changes.ts";
 import { nearest } from "../model/names.ts";
 import { effectiveFormation } from "../model/process-types.ts";
+import { appMasker } from "../pipeline/masking.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
@@ -23,7 +24,12 @@ export const listProcesses = defineCommand({
   async run({ deps, actor }, input) {
     const app = await getApp(deps.db.db, actor.orgId, input.app);
     const release = await findLiveRelease(deps.db.db, app);
-    const processes = await deps.runtime.processes.list(app.id);
+    const masker = await appMasker(deps, app);
+    const processes = (await deps.runtime.processes.list(app.id)).map(({ reason, ...process }) => ({
+      ...process,
+      // A reason is made of what the process has printed last.
+      ...(reason === undefined ? {} : { reason: masker.mask(reason) }),
+    }));
     const formation = effectiveFormation(release?.processTypes ?? {}, await getFormation(deps.db.db, app.id));
     const commands = Object.fromEntries(
       Object.entries(release?.processTypes ?? {}).map(([type, { command }]) => [type, command]),

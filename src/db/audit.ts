@@ -2,6 +2,7 @@ import { desc, eq } from "drizzle-orm";
 import type { Actor } from "../model/actor.ts";
 import type { Db } from "./client.ts";
 import { audit } from "./schema.ts";
+import { storable } from "./storable.ts";
 
 export type AuditEntry = {
   command: string;
@@ -21,9 +22,9 @@ export async function insertAudit(tx: Db, actor: Actor, entry: AuditEntry): Prom
     tokenId: actor.tokenId ?? null,
     command: entry.command,
     subject: entry.subject ?? null,
-    input: entry.input ?? null,
+    input: storable(entry.input ?? null),
     outcome: entry.outcome,
-    reason: entry.reason ?? null,
+    reason: storable(entry.reason ?? null),
   });
 }
 

@@ -27,6 +27,8 @@ export function openDatabase(url: string, log: Log, options: { maxConnections?: 
     max: options.maxConnections ?? 20,
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
+    // A server that says nothing at all does not keep its own limit.
+    query_timeout: statementTimeoutMs + 5_000,
     idleTimeoutMillis: 30_000,
     application_name: "zyndra",
     keepAlive: true,
@@ -60,10 +62,14 @@ export function openDatabase(url: string, log: Log, options: { maxConnections?: 
 export function isPassing(error: unknown): boolean {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const code = String((at as { code?: unknown }).code ?? "");
-    if (/^(08...|57P0[123]|53300|40001|40P01|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/.test(code))
+    if (
+      /^(08...|57P0[123]|53300|40001|40P01|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(
+        code,
+      )
+    )
       return true;
     if (
-      /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+      /Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
         at.message,
       )
     )

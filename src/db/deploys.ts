@@ -10,6 +10,7 @@ import {
 } from "../model/deploy.ts";
 import type { Db } from "./client.ts";
 import { type AppRow, apps, type DeployRow, deploys, releases } from "./schema.ts";
+import { storable } from "./storable.ts";
 
 /** What a new deploy is made of; the rest has its start values. */
 export type NewDeploy = {
@@ -199,7 +200,7 @@ export async function endDeploy(
     .update(deploys)
     .set({
       status: ending.status,
-      cause: ending.cause ?? null,
+      cause: storable(ending.cause ?? null),
       finishedAt: sql`clock_timestamp()`,
       toldAt: ending.told ? sql`clock_timestamp()` : null,
     })
@@ -218,10 +219,11 @@ export async function markTold(tx: Db, deployId: string): Promise<boolean> {
   return told.length === 1;
 }
 
-/** Notes that the pusher has read how a deploy ended. */
-export async function markReported(db: Db, deployIds: string[]): Promise<void> {
+/** Notes that a person has read how their own deploys ended; those of others who followed them are left alone. */
+export async function markReported(db: Db, userId: string, deployIds: string[]): Promise<void> {
   if (deployIds.length === 0) return;
-  await db.update(deploys).set({ reportedAt: sql`now()` }).where(inArray(deploys.id, deployIds));
+  const own = and(inArray(deploys.id, deployIds), eq(deploys.userId, userId));
+  await db.update(deploys).set({ reportedAt: sql`now()` }).where(own);
 }
 
 /** A person's own pushes to an app that ended without their reading it, oldest first: detached ones, and broken connections. */
@@ -241,6 +243,19 @@ export async function listUnreported(db: Db, appId: string, userId: string, limi
     .orderBy(desc(deploys.number))
     .limit(limit);
   return newest.reverse();
+}
+
+/** The newest push that went live with this commit: the one that moved main to it. */
+export async function findPushOf(db: Db, appId: string, commit: string): Promise<DeployRow | null> {
+  const [row] = await db
+    .select()
+    .from(deploys)
+    .where(
+      and(eq(deploys.appId, appId), eq(deploys.kind, "push"), eq(deploys.status, "live"), eq(deploys.commit, commit)),
+    )
+    .orderBy(desc(deploys.number))
+    .limit(1);
+  return row ?? null;
 }
 
 /** Numbers of an app's deploys whose commits need no keeping any more: ended, and not among the newest. */

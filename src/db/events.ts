@@ -2,6 +2,7 @@ import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import type { EventData, StoredEvent } from "../model/event.ts";
 import type { Db } from "./client.ts";
 import { apps, events, topics } from "./schema.ts";
+import { storable } from "./storable.ts";
 
 /** The channel on which topics are named when something happened in them, several separated by spaces. */
 export const eventChannel = "zyndra_events";
@@ -101,7 +102,7 @@ async function insertEvents(tx: Db, topic: string, owner: Owner, data: EventData
       seq: first + index,
       orgId,
       projectId,
-      data: each,
+      data: storable(each),
       onceKey: onceKey === undefined || index > 0 ? null : onceKey,
     })),
   );

@@ -4,17 +4,19 @@ import type { Cause } from "../model/cause.ts";
 import type { ProcessTypes } from "../model/process-types.ts";
 import type { Db } from "./client.ts";
 import { type AppRow, apps, type BuildRow, builds, deploys, type ReleaseRow, releases } from "./schema.ts";
+import { storable } from "./storable.ts";
 
 export async function insertBuild(
   tx: Db,
   app: AppRow,
   build: { id: string; commit: string; inputs: string },
 ): Promise<BuildRow> {
-  const [row] = await tx
+  // The answer to a first try may have been lost: then the row is there.
+  await tx
     .insert(builds)
     .values({ appId: app.id, orgId: app.orgId, projectId: app.projectId, status: "pending", ...build })
-    .returning();
-  return row!;
+    .onConflictDoNothing();
+  return getBuild(tx, build.id);
 }
 
 export async function getBuild(db: Db, buildId: string): Promise<BuildRow> {
@@ -51,7 +53,7 @@ export type BuildEnding =
 export async function endBuild(tx: Db, buildId: string, ending: BuildEnding): Promise<BuildRow> {
   const [row] = await tx
     .update(builds)
-    .set({ ...ending, finishedAt: sql`now()` })
+    .set({ ...storable(ending), finishedAt: sql`now()` })
     .where(eq(builds.id, buildId))
     .returning();
   return row!;
@@ -89,6 +91,12 @@ export async function getRelease(db: Db, releaseId: string): Promise<ReleaseRow>
   const [row] = await db.select().from(releases).where(eq(releases.id, releaseId));
   if (!row) throw new Error(`release ${releaseId} does not exist`);
   return row;
+}
+
+/** The release that a deploy has made, if it has. */
+export async function findReleaseOf(db: Db, deployId: string): Promise<ReleaseRow | null> {
+  const [row] = await db.select().from(releases).where(eq(releases.deployId, deployId));
+  return row ?? null;
 }
 
 /** What is live, or null before the first time. */

@@ -31,13 +31,13 @@ export const ConfigAssignments = z
   .min(1, "which config vars? For example: LOG_LEVEL=debug")
   .transform((words, context): Record<string, string> => {
     const assignments: Record<string, string> = {};
-    for (const word of words) {
+    for (const [index, word] of words.entries()) {
       const at = word.indexOf("=");
       const name = at < 0 ? word : word.slice(0, at);
       const parsed = ConfigName.safeParse(name);
       if (at < 0) {
-        // The word is not shown whole: it may be a value whose name was forgotten.
-        context.addIssue(`"${clip(word, 12)}" is no NAME=VALUE`);
+        // The word is not shown: it may be a value whose name was forgotten.
+        context.addIssue(`word ${index + 1} is no NAME=VALUE`);
       } else if (!parsed.success) {
         context.addIssue(parsed.error.issues[0]!.message);
       } else if (Buffer.byteLength(word.slice(at + 1)) > maxConfigValueBytes) {

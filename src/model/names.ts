@@ -20,7 +20,8 @@ export const AppName = z
 export function clip(text: string, length = 60): string {
   // Control characters, and those that change the direction of what follows, would garble a terminal.
   const clean = text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "?");
-  return clean.length <= length ? clean : `${clean.slice(0, length - 1)}…`;
+  // A cut may fall into a pair of code units; half a character is none, and PostgreSQL takes no such text.
+  return (clean.length <= length ? clean : `${clean.slice(0, length - 1)}…`).toWellFormed();
 }
 
 /** The nearest of `words` to `word`, where it is near enough to be what was meant; else undefined. */

@@ -34,7 +34,7 @@ export async function ensureBuild(story: Story): Promise<BuiltImage> {
   const config = await currentConfig(story);
   const inputs = await inputsOf(story, config);
   const same = deploy.skipCache ? null : await deps.db.persist(({ db }) => findBuildByInputs(db, deploy.appId, inputs));
-  if (same) {
+  if (same && (await deps.builder.hasImage(same.build.image!))) {
     await story.note({ buildId: same.build.id });
     story.write({ kind: "step", text: "Building" });
     story.write({
@@ -67,7 +67,7 @@ async function build(story: Story, row: BuildRow, config: ConfigVars): Promise<B
     signal,
   );
   if (!outcome.ok) {
-    const { cause } = outcome;
+    const cause = story.masked(outcome.cause);
     await story.commit((tx) => endBuild(tx, row.id, { status: "failed", cause }));
     return { ok: false, cause };
   }

@@ -1,11 +1,12 @@
-import { isPassing } from "../db/client.ts";
+import { findAppById } from "../db/apps.ts";
 import type { DeployRow } from "../db/schema.ts";
 import { StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
+import type { Cause } from "../model/cause.ts";
 import { ensureBuild } from "./build.ts";
 import { HandBack, type HeldApp } from "./lease.ts";
 import { ensureRelease, runReleaseCommand } from "./release.ts";
-import { goLive, rollOut } from "./rollout.ts";
+import { goLive, putBackIfSwitched, rollOut } from "./rollout.ts";
 import { Cancelled, openStory, type Story } from "./story.ts";
 
 /**
@@ -32,7 +33,8 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
     await endBroken(story, error);
   } finally {
     story.close();
-    await deps.deployLogs.stored(deploy.id);
+    // Who takes over goes on without these lines; a stop does not wait for a database that is away.
+    if (!held.signal.aborted) await deps.deployLogs.stored(deploy.id);
   }
 }
 
@@ -40,15 +42,20 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
 async function endBroken(story: Story, error: unknown): Promise<void> {
   const { deps, deploy, held, signal } = story;
   const reason = signal.aborted ? signal.reason : error;
-  if (held.signal.aborted || reason instanceof StaleLease || reason instanceof HandBack || isPassing(error))
-    throw reason;
+  if (held.signal.aborted || reason instanceof StaleLease || reason instanceof HandBack) throw reason;
   if (reason instanceof Cancelled) {
-    return story.end("cancelled", { headline: `cancelled by ${reason.by}` });
+    return story.end("cancelled", await cancelledCause(story, reason.by));
   }
   deps.log.error({ err: error, deploy: deploy.id, number: deploy.number, app: held.app.name }, "a deploy broke");
+  await putBackIfSwitched(story);
   return story.end("failed", {
     headline: "Zyndra itself failed",
-    detail: error instanceof Error ? error.message : String(error),
     hint: `the platform's log says more under ${deploy.id}; push again, or zyndra deploys:retry ${held.app.name} ${deploy.number}`,
   });
+}
+
+async function cancelledCause(story: Story, by: string): Promise<Cause> {
+  const { deps, held } = story;
+  const app = await deps.db.persist(({ db }) => findAppById(db, held.app.id), held.signal);
+  return { headline: app?.destroyRequestedAt ? `${by} destroyed ${app.name}` : `cancelled by ${by}` };
 }

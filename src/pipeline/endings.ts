@@ -30,7 +30,7 @@ export async function endUnsuccessful(
   const lines: LogLine[] = [
     { kind: "intro", text: "" },
     { kind: "error", text: cause.detail ? `${cause.headline}: ${cause.detail}` : cause.headline },
-    ...(cause.hint ? [{ kind: "hint", text: cause.hint } as const] : []),
+    ...hintsOf(app, ended, cause).map((text) => ({ kind: "hint", text }) as const),
     ...(cause.lastLines ?? []).map((text) => ({ kind: "output", text }) as const),
     { kind: "text", text: `${keeps}whole log: zyndra deploys:logs ${app.name} ${ended.number}` },
   ];
@@ -38,6 +38,22 @@ export async function endUnsuccessful(
     { type: "log", lines },
     { type: "deploy", status, headline: headline(facts), cause },
   ]);
+}
+
+/** What to do now; after a change of config vars also that they stay as they were set, and how to take them back. */
+function hintsOf(app: AppRow, ended: DeployRow, cause: Cause): string[] {
+  const own = cause.hint ? [cause.hint] : [];
+  if (app.liveReleaseId === null || ended.status === "superseded") return own;
+  if (ended.kind === "config") {
+    return [
+      ...own,
+      `the config vars stay set; zyndra config:unset or zyndra releases:rollback ${app.name} takes them back`,
+    ];
+  }
+  if (ended.kind === "rollback") {
+    return [...own, `the config vars are as the rollback has set them: zyndra config ${app.name}`];
+  }
+  return own;
 }
 
 /**
@@ -86,6 +102,8 @@ async function tellLive(deps: Pick<Deps, "runtime">, tx: Db, app: AppRow, deploy
 
 /** Lets go of commits whose deploys ended long ago; git may then collect them. */
 export async function forgetOldCommits(deps: Pick<Deps, "db" | "repos">, appId: string): Promise<void> {
-  for (const number of await listForgettable(deps.db.db, appId, keptDeploys))
-    await deps.repos.removeKeepRef(appId, number);
+  const kept = await deps.repos.listDeployRefs(appId);
+  if (kept.length <= keptDeploys) return;
+  const forgettable = new Set(await listForgettable(deps.db.db, appId, keptDeploys));
+  for (const { number } of kept) if (forgettable.has(number)) await deps.repos.removeKeepRef(appId, number);
 }

@@ -41,8 +41,8 @@ export async function* followDeploy(
 /** `waiting for deploy #41 (ben, 2 min, building)`, while another deploy of the app runs. */
 async function waitingLine(deps: Pick<Deps, "db">, deployId: string): Promise<LogLine | undefined> {
   return deps.db.persist(async ({ db }) => {
-    const deploy = await getDeploy(db, deployId);
-    if (deploy.status !== "queued") return undefined;
+    const deploy = await getDeploy(db, deployId).catch(() => undefined);
+    if (deploy?.status !== "queued") return undefined;
     const running = await findRunningDeploy(db, deploy.appId);
     if (!running) return undefined;
     const facts = [running.actorName, duration(running.ageMs), running.status.replace("_", " ")].join(", ");

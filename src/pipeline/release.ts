@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Db } from "../db/client.ts";
 import { noteDeploy } from "../db/deploys.ts";
-import { findLiveRelease, getRelease, insertRelease } from "../db/releases.ts";
+import { findLiveRelease, findReleaseOf, insertRelease } from "../db/releases.ts";
 import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
 import type { Cause } from "../model/cause.ts";
 import { shortId } from "../model/deploy.ts";
@@ -16,7 +16,7 @@ export type MadeRelease = { row: ReleaseRow; config: ConfigVars; unchanged: bool
 export async function ensureRelease(story: Story, built: { build: BuildRow }): Promise<MadeRelease> {
   const { deps, deploy } = story;
   await story.advance("releasing");
-  const madeBefore = await deps.db.persist(({ db }) => findRelease(db, story));
+  const madeBefore = await deps.db.persist(({ db }) => findReleaseOf(db, deploy.id));
   if (madeBefore) {
     const config = await deps.db.persist(({ db }) => readSnapshot(deps, db, madeBefore));
     story.hide(config);
@@ -34,11 +34,6 @@ export async function ensureRelease(story: Story, built: { build: BuildRow }): P
   return made;
 }
 
-/** The release that this deploy made before it was interrupted. */
-async function findRelease(db: Db, story: Story): Promise<ReleaseRow | null> {
-  return story.deploy.releaseId === null ? null : getRelease(db, story.deploy.releaseId);
-}
-
 async function makeRelease(
   story: Story,
   tx: Db,
@@ -47,6 +42,9 @@ async function makeRelease(
 ): Promise<MadeRelease & { summary: string }> {
   const { deps, deploy } = story;
   const config = await readConfig(deps, tx, app);
+  // The answer to a first try may have been lost: then the release is there.
+  const made = await findReleaseOf(tx, deploy.id);
+  if (made) return { row: made, config: await readSnapshot(deps, tx, made), unchanged: false, summary: "" };
   const live = await findLiveRelease(tx, app);
   const liveConfig = live ? await readSnapshot(deps, tx, live) : undefined;
   const changed = liveConfig ? changedNames(liveConfig, config) : [];

@@ -32,7 +32,10 @@ export type DeployRequest = {
   retryOf?: number;
 };
 
-export type Started = { deploy: DeployRow /** It was there before: the asker only follows. */; followed: boolean };
+export type Started = {
+  deploy: DeployRow /** Somebody asked for it before: the asker only follows. */;
+  followed: boolean;
+};
 
 /**
  * The one way in: writes the deploy and the ring for it, inside the transaction of the command that asks. The commit is
@@ -48,7 +51,10 @@ export async function startDeploy(
 ): Promise<Started> {
   const app = await lockApp(tx, appId);
   refuseWhereGoing(app);
-  const same = (await findDeployByRequest(tx, app.id, request.requestId)) ?? (await findSame(tx, app, request));
+  // Asked again after a lost answer: this is the asker's own deploy.
+  const own = await findDeployByRequest(tx, app.id, request.requestId);
+  if (own) return { deploy: own, followed: false };
+  const same = await findSame(tx, app, request);
   if (same) return { deploy: same, followed: true };
   const { requestId, kind, title, commit, pushedOver, targetReleaseId, skipCache, retryOf } = request;
   const number = await takeDeployNumber(tx, app.id);

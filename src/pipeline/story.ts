@@ -11,7 +11,7 @@ import type { LogLine, WriteLine } from "../model/log-line.ts";
 import { type ConfigVars, readConfig } from "./config-snapshot.ts";
 import { endUnsuccessful } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
-import { maskerOf } from "./masking.ts";
+import { maskCause, maskerOf } from "./masking.ts";
 
 /** Someone asked this deploy to end. */
 export class Cancelled extends Error {
@@ -33,6 +33,8 @@ export type Story = {
   /** Aborts with Cancelled, StaleLease or HandBack. */
   readonly signal: AbortSignal;
   readonly write: WriteLine;
+  /** A cause as it may be stored and shown. */
+  masked(cause: Cause): Cause;
   /** From now on these values are hidden as well. */
   hide(config: ConfigVars): void;
   /** One transaction under the fence, tried again while the database is away. @throws StaleLease */
@@ -59,20 +61,21 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
     projectId: deploy.projectId,
     fence: lease.fence,
   };
-  let hidden = await deps.db.persist(
-    ({ db }) => readConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }),
-    held.signal,
-  );
+  // Where the vars cannot be read, the chapter that needs them says so, and ends the deploy.
+  let hidden = await deps.db
+    .persist(({ db }) => readConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }), held.signal)
+    .catch((): ConfigVars => ({}));
   let masker = maskerOf(hidden);
 
   const lookForCancel = async () => {
-    const now = await getDeploy(deps.db.db, deploy.id).catch(() => null);
+    const now = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal).catch(() => null);
     if (now?.cancelRequestedAt && !now.switchedAt) cancel.abort(new Cancelled(now.cancelRequestedBy!));
   };
   const unwatch = deps.events.watch(cancelTopic(deploy.id), lookForCancel);
   // A cancel that came before the watch began rang for nobody.
   await lookForCancel();
 
+  const masked = (cause: Cause) => maskCause(cause, (text) => masker.mask(text));
   const commit: Story["commit"] = (change) =>
     deps.db.persist((db) => db.transaction(async (tx) => change(tx, await holdFence(tx, lease))), held.signal);
 
@@ -82,6 +85,7 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
     deploy,
     signal,
     write: (line: LogLine) => deps.deployLogs.write(logged, { kind: line.kind, text: masker.mask(line.text) }),
+    masked,
     hide(config) {
       // Old values stay hidden: the build may have printed them into files that show up later.
       hidden = { ...hidden, ...config };
@@ -105,18 +109,8 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
     note: (facts) => commit((tx) => noteDeploy(tx, deploy.id, facts)),
     async end(status, cause) {
       await deps.deployLogs.stored(deploy.id);
-      const shown = maskCause(cause, (text) => masker.mask(text));
-      await commit((tx, app) => endUnsuccessful(deps, tx, app, deploy.id, status, shown));
+      await commit((tx, app) => endUnsuccessful(deps, tx, app, deploy.id, status, masked(cause)));
     },
     close: unwatch,
-  };
-}
-
-function maskCause(cause: Cause, mask: (text: string) => string): Cause {
-  return {
-    headline: mask(cause.headline),
-    ...(cause.detail && { detail: mask(cause.detail) }),
-    ...(cause.hint && { hint: mask(cause.hint) }),
-    ...(cause.lastLines && { lastLines: cause.lastLines.map(mask) }),
   };
 }

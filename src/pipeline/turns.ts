@@ -1,7 +1,6 @@
 import { deleteApp, findAppById } from "../db/apps.ts";
-import { getDeploy, listUnfinished, noteDeploy } from "../db/deploys.ts";
+import { findPushOf, getDeploy, listUnfinished, noteDeploy } from "../db/deploys.ts";
 import { publish } from "../db/events.ts";
-import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import { holdFence } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
@@ -12,7 +11,7 @@ import { chooseTurn } from "../model/turn.ts";
 import { runDeploy } from "./deploy.ts";
 import { endUnsuccessful, forgetOldCommits, settleEndings } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
-import { applyFormation } from "./rollout.ts";
+import { applyFormation, putBack } from "./rollout.ts";
 
 /** A deploy whose worker died this often in one step is the reason for it. */
 const maxLostLeases = 3;
@@ -27,9 +26,9 @@ export async function workOn(deps: Deps, held: HeldApp): Promise<void> {
     held.signal.throwIfAborted();
     const app = await findAppById(deps.db.db, held.app.id);
     if (!app) return;
+    if (app.destroyRequestedAt !== null) return destroyApp(deps, held, app);
     // After a crash, git may be a step behind the database.
     await settleEndings(deps, held.lease, app);
-    if (app.destroyRequestedAt !== null) return destroyApp(deps, held, app);
 
     const running = await findBegun(deps, app);
     const deploy = running ? await resumable(deps, held, running, resuming) : await takeTurn(deps, held, app);
@@ -73,7 +72,7 @@ async function resumable(
           }
         : undefined;
   if (cause) {
-    if (deploy.status === "rolling_out" && deploy.switchedAt === null) await putBack(deps, held);
+    if (deploy.status === "rolling_out") await putBack(deps, held);
     const status = deploy.cancelRequestedAt !== null ? "cancelled" : "failed";
     await underFence(deps, held, (tx, app) => endUnsuccessful(deps, tx, app, deploy.id, status, cause));
     return undefined;
@@ -84,12 +83,6 @@ async function resumable(
     "deploy taken up again",
   );
   return getDeploy(deps.db.db, deploy.id);
-}
-
-/** What runs is made to be exactly the live release again. */
-async function putBack(deps: Deps, held: HeldApp): Promise<void> {
-  if (held.app.liveReleaseId !== null) await applyFormation(deps, held);
-  else await deps.runtime.rollout.destroy(held.app.id, held.lease.fence);
 }
 
 /** Chooses among what is queued; whoever loses by it is told. */
@@ -116,7 +109,11 @@ async function takeTurn(deps: Deps, held: HeldApp, app: AppRow): Promise<DeployR
   for (const number of turn.superseded) {
     const loser = byNumber.get(number)!;
     const cause = await supersededCause(deps, app, loser, taken!);
-    await underFence(deps, held, (tx, now) => endUnsuccessful(deps, tx, now, loser.id, "superseded", cause));
+    await underFence(deps, held, async (tx, now) => {
+      // A winner that was cancelled in this moment replaces nobody.
+      if ((await getDeploy(tx, taken!.id)).status !== "queued") return;
+      await endUnsuccessful(deps, tx, now, loser.id, "superseded", cause);
+    });
   }
   if (taken?.kind === "config" && app.liveReleaseId === null) {
     const cause = { headline: "nothing is live yet: the next push takes the config" };
@@ -135,8 +132,7 @@ async function keepsTip(deps: Deps, app: AppRow, deploy: DeployRow): Promise<boo
 
 /** `main moved: deploy #41 (ana) went live; git pull, push again` */
 async function movedCause(deps: Deps, app: AppRow): Promise<Cause> {
-  const live = await findLiveRelease(deps.db.db, app);
-  const winner = live ? await getDeploy(deps.db.db, live.deployId) : undefined;
+  const winner = await findPushOf(deps.db.db, app.id, app.mainCommit!);
   const who = winner ? `deploy #${winner.number} (${winner.actorName}) went live` : "another commit went live";
   return { headline: `main moved: ${who}; git pull, push again` };
 }
@@ -161,8 +157,7 @@ async function destroyApp(deps: Deps, held: HeldApp, app: AppRow): Promise<void>
   await deps.runtime.rollout.destroy(app.id, held.lease.fence);
   await deps.builder.removeApp(app.id);
   await deps.repos.removeRepo(app.id);
-  await deps.db.transaction(async (tx) => {
-    await holdFence(tx, held.lease);
+  await underFence(deps, held, async (tx) => {
     await publish(tx, appTopic(app.id), app, [{ type: "destroyed", by }]);
     await deleteApp(tx, app.id, held.lease.fence);
   });

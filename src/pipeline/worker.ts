@@ -1,4 +1,5 @@
 import { takeRings } from "../db/apps.ts";
+import { isPassing } from "../db/client.ts";
 import { isWaiting, listWaitingApps, StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 import { outboxTopic } from "../model/event.ts";
@@ -20,18 +21,20 @@ export async function startWorker(deps: Deps): Promise<Worker> {
   const working = new Map<string, Promise<void>>();
   /** Rung for while it was worked on, or while all hands were full. */
   const next = new Set<string>();
+  const resting = openResting();
 
   const look = (appId: string) => {
-    if (stop.signal.aborted) return;
+    if (stop.signal.aborted || resting.has(appId)) return;
     next.add(appId);
     for (const waiting of next) {
       if (working.size >= limits.appsAtOnce) return;
       if (working.has(waiting)) continue;
       next.delete(waiting);
-      working.set(
-        waiting,
-        workOnce(deps, waiting, stop.signal).finally(() => ended(waiting)),
-      );
+      const worked = workOnce(deps, waiting, stop.signal).then((well) => {
+        resting.note(waiting, well);
+        ended(waiting);
+      });
+      working.set(waiting, worked);
     }
   };
   const ended = (appId: string) => {
@@ -68,12 +71,12 @@ export async function startWorker(deps: Deps): Promise<Worker> {
   };
 }
 
-/** Works on one app until it has nothing more to do, if it is free to take. */
-async function workOnce(deps: Deps, appId: string, stop: AbortSignal): Promise<void> {
+/** Works on one app until it has nothing more to do, if it is free to take. False where it broke. */
+async function workOnce(deps: Deps, appId: string, stop: AbortSignal): Promise<boolean> {
   try {
     do {
       const held = await holdApp(deps, appId, stop);
-      if (!held) return;
+      if (!held) return true;
       try {
         await workOn(deps, held);
       } finally {
@@ -81,11 +84,31 @@ async function workOnce(deps: Deps, appId: string, stop: AbortSignal): Promise<v
       }
       // What came after the last look and before the release rang in vain.
     } while (!stop.aborted && (await isWaiting(deps.db.db, appId)));
+    return true;
   } catch (error) {
-    if (error instanceof HandBack) return;
-    if (error instanceof StaleLease) deps.log.info({ app: appId }, "an app went on with another worker");
-    else deps.log.error({ err: error, app: appId }, "work on an app was interrupted; the sweeper looks again");
+    if (error instanceof HandBack) return true;
+    if (error instanceof StaleLease) {
+      deps.log.info({ app: appId }, "an app went on with another worker");
+      return true;
+    }
+    deps.log.error({ err: error, app: appId }, "work on an app was interrupted; the sweeper looks again");
+    return isPassing(error);
   }
+}
+
+const longestRestMs = 60_000;
+
+/** An app whose work breaks again and again is looked at less and less often, so that it does not keep a machine busy. */
+function openResting() {
+  const rests = new Map<string, { untilMs: number; restMs: number }>();
+  return {
+    has: (appId: string) => (rests.get(appId)?.untilMs ?? 0) > performance.now(),
+    note(appId: string, well: boolean) {
+      if (well) return rests.delete(appId);
+      const restMs = Math.min((rests.get(appId)?.restMs ?? 500) * 2, longestRestMs);
+      return rests.set(appId, { untilMs: performance.now() + restMs, restMs });
+    },
+  };
 }
 
 /** Runs `once` when called, never twice at a time; a call meanwhile makes it run once more. */

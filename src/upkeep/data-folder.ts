@@ -41,7 +41,10 @@ export async function claimDataFolder(dataDir: string, url: string): Promise<() 
     }
     throw error;
   }
-  return () => rm(file, { force: true });
+  return async () => {
+    const text = await readFile(file, "utf8").catch(() => "");
+    if (text.includes(`"pid":${process.pid},`)) await rm(file, { force: true });
+  };
 }
 
 /** The live platform of a data folder, if there is one. */

@@ -121,7 +121,7 @@ test("values that are too short or too common to be hidden are named when they a
     app: "shop",
     vars: ["MODE=production", "KEY=a-long-enough-secret"],
   });
-  expect(view.warnings).toEqual(["MODE is too short or too common a value to be hidden in logs"]);
+  expect(view.warnings).toEqual(["the value of MODE is too short or too common to be hidden in logs"]);
 });
 
 test("values are shown only with --reveal, and to admins and owners only", async () => {

@@ -354,3 +354,70 @@ test("everything that changes is audited with who and how; plain readings are no
   ]);
   expect(JSON.stringify(rows)).not.toContain("horse-battery");
 });
+
+describe("what a fault leaves behind", () => {
+  test("a scale during a build is told as done by the roll-out that picked it up", async () => {
+    await commitAndPush();
+    const open = builder.hold();
+    const second = commitAndPush();
+    await settled(["#2 building", "#1 live"]);
+    const { follow } = await ask("ps:scale", { changes: ["worker=2"] });
+    open();
+    await second;
+    const { appId, after, until } = follow as { appId: string; after: number; until: { scaledTo: number } };
+    const events = platform.deps.events.follow(`app:${appId}`, after, AbortSignal.timeout(10_000));
+    const { value } = await events.next();
+    expect(value?.data).toMatchObject({ type: "scaled", revision: until.scaledTo, formation: { worker: 2 } });
+    await events.return();
+  });
+
+  test("a destroy that was interrupted after the repository went is finished", async () => {
+    await commitAndPush();
+    const { id } = await app();
+    await platform.deps.repos.removeRepo(id);
+    await ask("apps:destroy");
+    await eventually(async () => expect(await findAppById(platform.deps.db.db, id)).toBeNull());
+  });
+
+  test("a title of characters that are cut in half, and lines with a NUL, are stored", async () => {
+    builder.answer((request) => ({
+      ok: false,
+      cause: { headline: "odd output", lastLines: [`half \ud83c of a hat in ${request.appName}`, "a\0b"] },
+    }));
+    await pusher.commit({ "a.txt": "1" }, `${"a".repeat(78)}🎩🎩`);
+    const pushed = await pusher.push("main");
+    expect(pushed.output).toContain("(odd output)");
+    expect((await deploys())[0]).toMatchObject({ status: "failed", title: expect.stringMatching(/^a+/) });
+  });
+
+  test("a deploy that breaks after its switch does not leave its release serving", async () => {
+    await commitAndPush();
+    const { id } = await app();
+    const { apply } = runtime.rollout;
+    runtime.rollout.apply = async (spec, fence, call) => {
+      const outcome = await apply(spec, fence, call);
+      if (spec.version === 2) throw new Error("the disk is full");
+      return outcome;
+    };
+    const pushed = await commitAndPush();
+    runtime.rollout.apply = apply;
+    expect(pushed.output).toContain("(Zyndra itself failed; v1 keeps serving)");
+    expect(pushed.output).not.toContain("the disk is full");
+    expect(runtime.serving.get(id)!.version).toBe(1);
+  });
+
+  test("a reset in the middle of an upgrade does not end the platform", async () => {
+    const { connect } = await import("node:net");
+    for (const host of ["localhost", "nothing.localhost", `${name}.localhost`]) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(platform.port, "127.0.0.1", () => {
+          socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+          socket.resetAndDestroy();
+        });
+        socket.on("error", () => {});
+        socket.on("close", () => resolve());
+      });
+    }
+    expect((await fetch(`${platform.url}/healthz`)).status).toBe(200);
+  });
+});

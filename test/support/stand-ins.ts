@@ -43,6 +43,7 @@ export function standInBuilder(): StandInBuilder {
       await untilOpen(gate, signal);
       return outcomeOf(request);
     },
+    hasImage: async () => true,
     removeImages: async () => {},
     removeApp: async () => {},
   };

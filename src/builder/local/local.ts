@@ -72,6 +72,10 @@ export function createLocalBuilder(options: LocalBuilderOptions): Builder {
       }
     },
 
+    async hasImage(image) {
+      return image.startsWith("slug:") && (await findSlug(slugFolder(places.slugs, image))) !== undefined;
+    },
+
     async removeImages(images) {
       for (const image of images) {
         if (image.startsWith("slug:")) await removeSlug(slugFolder(places.slugs, image));

@@ -29,7 +29,7 @@ export function createPushPolicy(deps: Deps & { rates: Rates; access: Access }):
       if (need === "push" && !mayAct(actor.role, "developer")) {
         throw new UserError("forbidden", `pushing to ${name} needs the role developer; ${actor.name} is ${actor.role}`);
       }
-      if (need === "push" && app.destroyRequestedAt !== null) {
+      if (app.destroyRequestedAt !== null) {
         throw new UserError("gone", `${name} is being destroyed, as ${app.destroyRequestedBy} asked`);
       }
       return { appId: app.id, appName: app.name, gitDir: await deps.repos.ensureRepo(app.id) };
@@ -114,7 +114,7 @@ async function deployMain(
       continue;
     }
     // Noted late, an ending is told twice; that is better than not at all.
-    await markReported(deps.db.db, [deployId]).catch((error) =>
+    await markReported(deps.db.db, push.actor.userId, [deployId]).catch((error) =>
       deps.log.warn({ err: error }, "an ending was not noted"),
     );
     if (step.status === "live") return { ok: true };
@@ -133,6 +133,7 @@ async function tellEndings(deps: Deps, push: Push, but: string, say: (line: stri
   }
   await markReported(
     db,
+    push.actor.userId,
     ended.map(({ id }) => id),
   );
 }
@@ -177,5 +178,5 @@ function refusal(deps: Deps, error: unknown, say: (line: string) => void): Verdi
     return { ok: false, reason: error.message };
   }
   deps.log.error({ err: error }, "a push could not be recorded");
-  return { ok: false, reason: "zyndra could not write the push down, nothing was accepted; push again in a moment" };
+  return { ok: false, reason: "zyndra could not confirm that the push was written down; push again in a moment" };
 }
