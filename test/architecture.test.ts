@@ -33,7 +33,7 @@ const keepers: [RegExp, RegExp][] = [
 
 /** Files with which an implementation is made; only platform.ts chooses one. */
 const implementations =
-  /^(builder\/local\/local|runtime\/local\/(local|router)|queue\/bullmq|db\/embedded(-watch)?|k8s\/runtime)\.ts$/;
+  /^(builder\/local\/local|runtime\/local\/(local|router)|queue\/bullmq|db\/embedded\/[\w-]+|k8s\/runtime)\.ts$/;
 
 const files = listFiles(src).map((file) => relative(src, file));
 const roomOf = (file: string) => file.split("/")[0]!;

@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { beforeAll, expect, inject, onTestFinished, test } from "vitest";
-import { type EmbeddedPostgres, startEmbeddedPostgres, stopEmbeddedPostgres } from "../../src/db/embedded.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres, stopEmbeddedPostgres } from "../../src/db/embedded/postgres.ts";
 import { UserError } from "../../src/errors.ts";
 import { openLog } from "../../src/log.ts";
 import { eventually } from "../support/eventually.ts";
 
 const isRoot = process.getuid?.() === 0;
 const isLinux = process.platform === "linux";
-const module = new URL("../../src/db/embedded.ts", import.meta.url).href;
+const module = new URL("../../src/db/embedded/postgres.ts", import.meta.url).href;
 
 let made = "";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { startEmbeddedPostgres, stopEmbeddedPostgres } from "../../src/db/embedded.ts";
+import { startEmbeddedPostgres, stopEmbeddedPostgres } from "../../src/db/embedded/postgres.ts";
 import { openLog } from "../../src/log.ts";
 import { stopEverything } from "../../src/platform.ts";
 import { gatedApp, webApp } from "../support/apps.ts";

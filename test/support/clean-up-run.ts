@@ -1,7 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import pg from "pg";
-import { stopEmbeddedPostgres } from "../../src/db/embedded.ts";
+import { stopEmbeddedPostgres } from "../../src/db/embedded/postgres.ts";
 
 /** Ends what a test run has left: embedded servers in its folder, the folder itself, databases on a server that was lent. */
 const [runFolder = "", databasePrefix = "", databaseUrl = ""] = process.argv.slice(2);

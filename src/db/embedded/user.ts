@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
-import { UserError } from "../errors.ts";
-import type { Place } from "./embedded.ts";
-import type { PostgresBinaries } from "./embedded-binaries.ts";
+import { UserError } from "../../errors.ts";
+import type { PostgresBinaries } from "./binaries.ts";
+import type { Place } from "./place.ts";
 
 /** As whom the server runs: `prefix` goes before its command line; `owner` is given the files it must own. */
 export type ServerUser = { prefix: string[]; owner?: User };

@@ -1,4 +1,5 @@
-import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./embedded.ts";
+import { isAlive } from "./pid.ts";
+import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./postgres.ts";
 
 const lookEveryMs = 1_000;
 
@@ -12,7 +13,7 @@ export async function keepEmbeddedPostgres(
   let looking = Promise.resolve();
   const timer = setInterval(() => {
     looking = looking.then(async () => {
-      if (stopped.signal.aborted || isRunning(pid)) return;
+      if (stopped.signal.aborted || isAlive(pid)) return;
       options.log.warn({ pid }, "the embedded database was gone; starting it again");
       pid = await startAgain(options, stopped.signal).catch(() => pid);
     });
@@ -34,14 +35,5 @@ async function startAgain(options: EmbeddedPostgresOptions, signal: AbortSignal)
     // Whoever waits for the database tries again as well, so there is nobody to throw to.
     options.log.error({ err: error }, "the embedded database did not start again");
     throw error;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -1,7 +1,7 @@
 import * as fs from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
-import { UserError } from "../errors.ts";
+import { UserError } from "../../errors.ts";
 
 export type PostgresBinaries = {
   initdb: string;
