@@ -1,5 +1,4 @@
 import { accessSync, constants, readFileSync } from "node:fs";
-import { enableCompileCache } from "node:module";
 import { homedir, userInfo } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import type { Out, World } from "./world.ts";
@@ -8,7 +7,6 @@ const { env } = process;
 const filled = (name: string) => (env[name] === "" ? undefined : env[name]);
 
 const packageJson = findPackageJson();
-enableCompileCache(join(filled("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "zyndra", "compiled"));
 
 const interrupting = new AbortController();
 let interruptedAt = 0;
