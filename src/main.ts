@@ -21,6 +21,8 @@ await main(process.argv.slice(2)).catch((error) => {
 
 /** `npm start` runs the platform; `zyndra stop [--all]` ends it, with --all also the apps and the embedded database. */
 async function main(words: string[]): Promise<void> {
+  // Whatever is made from here on, by git, builds and apps too, is this user's alone.
+  process.umask(0o077);
   const config = readConfig(process.env);
   keepOnlyWhatGitNeeds(process.env);
   if (words.length === 0) return run(config);
@@ -64,6 +66,7 @@ function greeting(platform: { url: string; setupCode: string | undefined }, conf
       "",
     );
   }
+  if (process.getuid?.() === 0) lines.push("It runs as root, and so do builds and apps: an ordinary user is safer.");
   return lines;
 }
 

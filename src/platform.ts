@@ -160,6 +160,7 @@ async function openDoors(
 
   server.off("request", answerStarting);
   server.on("request", (req, res) => {
+    if (namesTwoHosts(req)) return refuseTwoHosts(res);
     if (router.handle(req, res) || gitDoor.handle(req, res)) return;
     void web(req, res).catch((error) => {
       log.error({ err: error }, "a request broke");
@@ -169,9 +170,20 @@ async function openDoors(
   server.on("upgrade", (req, socket, head) => {
     // Node takes its own handler off an upgraded socket; without one a reset by the client would end the process.
     socket.on("error", () => socket.destroy());
-    if (!router.upgrade(req, socket, head)) socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n");
+    if (namesTwoHosts(req) || !router.upgrade(req, socket, head))
+      socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n");
   });
   return { closeGit: () => gitDoor.close(), closeRouter: () => router.close() };
+}
+
+/** RFC 9112 §3.2: such a request is refused, since two programs on its way could read it as meant for two hosts. */
+function namesTwoHosts({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length > 1;
+}
+
+function refuseTwoHosts(res: ServerResponse): void {
+  res.writeHead(400, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+  res.end("The request names two hosts.\n");
 }
 
 function answerStarting(_: IncomingMessage, res: ServerResponse): void {

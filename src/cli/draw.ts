@@ -176,15 +176,15 @@ function widthOf(text: string): number {
 // --- Text of others
 
 /**
- * Text that others wrote (commits, apps) may hold codes that move the cursor or write into a terminal's title: only
- * colours stay, and only where colours are wanted.
+ * Text that others wrote (commits, apps) may hold codes that move the cursor, write into a terminal's title or turn the
+ * direction of writing: only colours stay, and only where colours are wanted.
  */
 export function printable(out: Out, text: string): string {
-  if (!/[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(text)) return text;
+  if (!/[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/.test(text)) return text;
   const clean = text
     .replace(/\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g, "")
     .replace(/\x1b\[[0-?]*[ -/]*[@-~]/g, (code) => (out.colours && /^\x1b\[[\d;]*m$/.test(code) ? code : ""))
-    .replace(/\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]/g, "");
+    .replace(/\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, "");
   return clean.includes("\x1b") ? `${clean}\x1b[0m` : clean;
 }
 

@@ -1,7 +1,7 @@
 import { UserError } from "../errors.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import { type Call, exactly, takeFlags } from "./call.ts";
-import { drawNote } from "./draw.ts";
+import { drawNote, printable } from "./draw.ts";
 import { loadSettings, parseServerUrl, saveSettings, settingsPath } from "./settings.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
@@ -22,7 +22,7 @@ export async function setUp({ world, words, asJson }: Call): Promise<number> {
   );
   await remember(world, url, made);
   if (asJson) return printJson(world, { url, ...made });
-  world.stdout.write(`${made.name} owns the Zyndra at ${url} now, and is logged in here.\n`);
+  world.stdout.write(printable(world.stdout, `${made.name} owns the Zyndra at ${url} now, and is logged in here.\n`));
   world.stdout.write(`The token is kept in ${settingsPath(world.configFolder)}; zyndra tokens:create makes more.\n`);
   drawNote(world, "hint", "zyndra apps:create NAME makes the first app");
   return exitCodes.ok;
@@ -47,7 +47,7 @@ export async function logIn({ world, words, asJson }: Call): Promise<number> {
   const me = await whoIs(world, { url, token, version: world.version });
   await remember(world, url, { token, name: me.name });
   if (asJson) return printJson(world, { url, ...me });
-  world.stdout.write(`Logged in to ${url} as ${me.name} (${me.role}).\n`);
+  world.stdout.write(printable(world.stdout, `Logged in to ${url} as ${me.name} (${me.role}).\n`));
   return exitCodes.ok;
 }
 
@@ -80,7 +80,7 @@ export async function whoAmI({ world, words, asJson }: Call): Promise<number> {
   const { server } = await findWhere(world);
   const me = await whoIs(world, server);
   if (asJson) return printJson(world, { url: server.url, ...me });
-  world.stdout.write(`${me.name} (${me.role}) at ${server.url}\n`);
+  world.stdout.write(printable(world.stdout, `${me.name} (${me.role}) at ${server.url}\n`));
   return exitCodes.ok;
 }
 

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { UserError } from "../errors.ts";
 import { ask } from "./api-client.ts";
 import { type Call, exactly, takeFlags } from "./call.ts";
+import { printable } from "./draw.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes } from "./world.ts";
 
@@ -17,7 +18,7 @@ export async function openApp({ world, words, asJson }: Call): Promise<number> {
   if (app === undefined) throw new UserError("bad_input", "which app?", "usage: zyndra open APP");
   const path = `/api/apps/${encodeURIComponent(app)}`;
   const found = await ask<{ name: string; url: string }>(server, { method: "GET", path }, world.interrupted);
-  world.stdout.write(asJson ? `${JSON.stringify(found, null, 2)}\n` : `${found.url}\n`);
+  world.stdout.write(asJson ? `${JSON.stringify(found, null, 2)}\n` : printable(world.stdout, `${found.url}\n`));
   if (world.browser !== undefined && !asJson && /^https?:\/\//.test(found.url)) {
     const browser = spawn(world.browser, [found.url], { detached: true, stdio: "ignore" });
     // The address stands there for whoever has to open it by hand.

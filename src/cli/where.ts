@@ -29,7 +29,9 @@ export async function findServer(world: World): Promise<Where> {
       "zyndra login URL with a token; on a new Zyndra: zyndra setup URL CODE",
     );
   }
-  const token = world.override.token ?? settings.servers[url]?.token;
+  // A token in the environment goes with the address in it, or with the server in use: never to whichever a folder names.
+  const isMeant = world.override.url !== undefined || url === settings.current;
+  const token = (isMeant ? world.override.token : undefined) ?? settings.servers[url]?.token;
   const defaultApp = world.override.app ?? (remote?.url === url ? remote.app : undefined);
   return { server: { url, token, version: world.version }, defaultApp };
 }

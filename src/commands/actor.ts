@@ -54,7 +54,6 @@ export async function authenticate(
 ): Promise<Actor> {
   assertPrivate(deps.access, shown);
   const address = clientAddress(deps.access, shown);
-  await assertBelowLimit(deps.rates.badTokens, address, "tokens that are not valid");
   const text = tokenOf(shown.authorization);
   if (text === undefined) {
     await assertClaimed(deps.db);
@@ -68,6 +67,8 @@ export async function authenticate(
   const holder = token && (await findTokenHolder(deps.db.db, token.id));
   if (!token || !holder || !isTokenSecret(token, holder.secretHash)) {
     await assertClaimed(deps.db);
+    // Only who shows a bad one is slowed down: behind one address there may be many, and a good token is no guess.
+    await assertBelowLimit(deps.rates.badTokens, address, "tokens that are not valid");
     await deps.rates.badTokens.penalty(address);
     throw new UserError(
       "unauthenticated",

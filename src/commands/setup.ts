@@ -36,7 +36,6 @@ export async function claim(
 ): Promise<Claimed> {
   assertPrivate(deps.access, shown);
   const address = clientAddress(deps.access, shown);
-  await assertBelowLimit(deps.rates.badSetupCodes, address, "wrong setup codes");
   const name = personName(asked.name);
   const org = asked.org === undefined ? "default" : orgName(asked.org);
   const made = newToken();
@@ -54,6 +53,7 @@ export async function claim(
   if (await isClaimed(deps.db.db)) {
     throw new UserError("gone", "this Zyndra has its owner already", "ask them for a token, then: zyndra login URL");
   }
+  await assertBelowLimit(deps.rates.badSetupCodes, address, "wrong setup codes");
   await deps.rates.badSetupCodes.penalty(address);
   throw new UserError(
     "forbidden",

@@ -138,6 +138,14 @@ export async function listReleases(db: Db, appId: string, limit: number) {
     .limit(limit);
 }
 
+/** The sealed config vars of all of an app's releases. */
+export async function listSnapshots(db: Db, appId: string): Promise<Pick<ReleaseRow, "id" | "sealedConfig">[]> {
+  return db
+    .select({ id: releases.id, sealedConfig: releases.sealedConfig })
+    .from(releases)
+    .where(eq(releases.appId, appId));
+}
+
 /** What is live from now on; a push moves main with it, in the same transaction. */
 export async function markLive(
   tx: Db,

@@ -10,13 +10,14 @@ const reserved = new Map([
   ["PORT", "Zyndra gives each process its own PORT"],
   ["PATH", "PATH is made by the builder"],
   ["HOME", "HOME is made by the runtime"],
+  ["__proto__", "the name has a meaning of its own in JavaScript"],
 ]);
 
 export const ConfigName = z
   .string()
   .regex(configNamePattern, {
     error: (issue) =>
-      `"${clip(String(issue.input))}" is not a config var's name: letters, digits and underscores, no digit first`,
+      `"${clip(String(issue.input).split("=")[0]!)}" is not a config var's name: letters, digits and underscores, no digit first`,
   })
   .refine((name) => !reserved.has(name) && !name.startsWith("ZYNDRA_"), {
     error: (issue) => {

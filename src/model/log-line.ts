@@ -13,18 +13,20 @@ export type WriteLine = (line: LogLine) => void;
  * `hint:` and `success:` itself at the start of a line, on a terminal only.
  */
 export function plainLine(line: LogLine): string {
+  // A line is one line: a return in a text of the customer's would put what follows over the words before it.
+  const text = line.text.replace(/[\r\n]+/g, " ");
   switch (line.kind) {
     case "intro":
-      return line.text;
+      return text;
     case "step":
-      return `-----> ${line.text}`;
+      return `-----> ${text}`;
     case "text":
     case "output":
-      return line.text === "" ? "" : `       ${line.text}`;
+      return text === "" ? "" : `       ${text}`;
     case "error":
     case "hint":
     case "warning":
     case "success":
-      return `${line.kind}: ${line.text}`;
+      return `${line.kind}: ${text}`;
   }
 }

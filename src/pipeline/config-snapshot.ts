@@ -46,8 +46,12 @@ export function sealSnapshot(key: OrgKey, orgId: string, releaseId: string, conf
 
 /** The vars that a release was made with. */
 export async function readSnapshot(deps: Pick<Deps, "keyring">, db: Db, release: ReleaseRow): Promise<ConfigVars> {
-  const key = await orgKeyOf(deps, db, release.orgId);
-  return JSON.parse(unseal(key, snapshotPlace(release.orgId, release.id), release.sealedConfig));
+  return openSnapshot(await orgKeyOf(deps, db, release.orgId), release.orgId, release);
+}
+
+/** The same, with the key at hand. */
+export function openSnapshot(key: OrgKey, orgId: string, release: Pick<ReleaseRow, "id" | "sealedConfig">): ConfigVars {
+  return JSON.parse(unseal(key, snapshotPlace(orgId, release.id), release.sealedConfig));
 }
 
 /** Names whose values differ between two sets of vars, sorted. */

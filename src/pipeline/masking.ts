@@ -1,26 +1,30 @@
-import { listReleases } from "../db/releases.ts";
+import { listSnapshots } from "../db/releases.ts";
 import type { AppRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
 import { createMasker, type Masker } from "../secrets/masker.ts";
-import { type ConfigVars, readConfig, readSnapshot } from "./config-snapshot.ts";
-
-/** What an app wrote before its vars were changed is still in its log: the values of so many releases stay hidden. */
-const rememberedReleases = 10;
+import { type ConfigVars, openSnapshot, orgKeyOf, readConfig } from "./config-snapshot.ts";
 
 /** Hides the values of these config vars wherever they stand. */
 export function maskerOf(...configs: ConfigVars[]): Masker {
-  return createMasker(configs.flatMap((config) => Object.entries(config).map(([name, value]) => ({ name, value }))));
+  const distinct = new Map<string, { name: string; value: string }>();
+  for (const config of configs) {
+    for (const [name, value] of Object.entries(config)) distinct.set(`${name}=${value}`, { name, value });
+  }
+  return createMasker([...distinct.values()]);
 }
 
-/** Hides the values that an app's config vars have, and had of late: for lines that its own processes wrote. */
+/**
+ * Hides the values that an app's config vars have, or had in any release: for lines that its own processes wrote, which may
+ * be older than the last change.
+ */
 export async function appMasker(
   deps: Pick<Deps, "db" | "keyring">,
   app: Pick<AppRow, "id" | "orgId">,
 ): Promise<Masker> {
   const { db } = deps.db;
-  const releases = await listReleases(db, app.id, rememberedReleases);
-  const before = await Promise.all(releases.map(({ release }) => readSnapshot(deps, db, release)));
+  const key = await orgKeyOf(deps, db, app.orgId);
+  const before = (await listSnapshots(db, app.id)).map((sealed) => openSnapshot(key, app.orgId, sealed));
   return maskerOf(await readConfig(deps, db, app), ...before);
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { clip } from "../model/names.ts";
 import { followGit, runGit } from "./git.ts";
 import type { Quarantine, Repository } from "./repos.ts";
 
@@ -40,6 +41,19 @@ export async function checkOut(
   }
 }
 
+/** What is longer cannot be unpacked, built or removed by ordinary programs (Linux: 255 bytes a name, 4096 a path). */
+const maxPathBytes = 1_000;
+const maxNameBytes = 255;
+
+function assertPathFits(path: string): void {
+  if (path.length <= maxNameBytes / 3) return;
+  const isTooLong =
+    Buffer.byteLength(path) > maxPathBytes || path.split("/").some((name) => Buffer.byteLength(name) > maxNameBytes);
+  if (!isTooLong) return;
+  const limits = `a name has ${maxNameBytes} bytes at most, a path ${maxPathBytes}`;
+  throw new UserError("too_large", `the path ${clip(path)} is too long`, limits);
+}
+
 /** Counts as git lists, and stops git at the first limit passed. */
 export async function measureTree(
   { git, gitDir }: Repository,
@@ -61,6 +75,7 @@ export async function measureTree(
         rest = entries.pop()!;
         for (const entry of entries) {
           size.files += 1;
+          assertPathFits(entry.slice(entry.indexOf("\t") + 1));
           // "100644 blob ID    SIZE\tPATH"; the size of a submodule is "-".
           size.bytes += Number(entry.slice(0, entry.indexOf("\t")).split(/ +/)[3]) || 0;
         }

@@ -3,6 +3,8 @@ import { UserError } from "../errors.ts";
 
 /** The largest body that any command needs is far below this. */
 const maxBodyBytes = 1024 * 1024;
+/** Commands are short: who takes longer does not mean to send one. */
+const bodyWithinMs = 30_000;
 
 const Text = z.string().max(100_000);
 
@@ -44,12 +46,27 @@ async function readText(request: Request): Promise<string> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge;
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const chunk of request.body ?? []) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > maxBodyBytes) throw tooLarge;
-    chunks.push(chunk);
+  const reader = request.body?.getReader();
+  const late = Promise.withResolvers<never>();
+  const seconds = bodyWithinMs / 1000;
+  const timer = setTimeout(
+    () => late.reject(new UserError("bad_input", `the body did not arrive within ${seconds} s`)),
+    bodyWithinMs,
+  );
+  try {
+    for (;;) {
+      const read = reader?.read().catch(() => {
+        throw new UserError("bad_input", "the body broke off");
+      });
+      const { value, done } = (await Promise.race([read, late.promise])) ?? { done: true, value: undefined };
+      if (done) return Buffer.concat(chunks).toString("utf8");
+      sizeBytes += value.length;
+      if (sizeBytes > maxBodyBytes) throw tooLarge;
+      chunks.push(value);
+    }
+  } finally {
+    clearTimeout(timer);
   }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function parseJson(text: string): unknown {

@@ -24,16 +24,19 @@ export function eventStream(
   const signal = AbortSignal.any([options.stopping, gone.signal]);
   const messages = open(signal)[Symbol.asyncIterator]();
   let next: Promise<IteratorResult<StreamMessage>> | undefined;
+  let askedAtMs = performance.now();
 
   /** The next piece of text to send; undefined at the end. */
   const nextText = async (): Promise<string | undefined> => {
     next ??= messages.next();
     const won = await firstOf(next, options.heartbeatMs, signal);
     if (won === "aborted") return undefined;
-    if (won === "late") {
+    // By the clock, and not only in silence: who may read no longer is cut off from a busy stream as well.
+    if (performance.now() - askedAtMs >= options.heartbeatMs) {
       await options.stillAllowed();
-      return ": still here\n\n";
+      askedAtMs = performance.now();
     }
+    if (won === "late") return ": still here\n\n";
     next = undefined;
     return won.done ? undefined : messageText(won.value);
   };

@@ -416,6 +416,24 @@ describe("a silent stream", () => {
   });
 });
 
+describe("a busy stream", () => {
+  test("ends for a token that was revoked, although it is never silent", async () => {
+    await using quick = await testWeb({ heartbeatMs: 300 });
+    const member = await quick.member("viewer");
+    const app = await quick.app("busy");
+    const stream = await openStream(`${quick.url}/api/apps/busy/follow`, { authorization: `Bearer ${member.token}` });
+    await revokeToken(quick.deps.db.db, quick.org.orgId, member.userId, member.tokenId);
+    let revision = 0;
+    let over = false;
+    void stream.ended.then(() => (over = true));
+    await eventually(async () => {
+      await quick.tellApp(app, { type: "scaled", formation: {}, revision: ++revision });
+      expect(over).toBe(true);
+    });
+    expect(stream.messages().at(-1)).toMatchObject({ event: "error" });
+  });
+});
+
 describe("following an app", () => {
   test("its changes come from a number on, and it ends with the app", async () => {
     const app = await web.app("scaled");

@@ -295,6 +295,23 @@ test("HEAD, empty answers, trailers and Expect: 100-continue pass", async () => 
   expect(answer.trailers).toEqual({ "x-sum": "7" });
 });
 
+test("a client cannot have the length of its body taken off, and its body read as the next request", async () => {
+  const seen: string[] = [];
+  await route(
+    await backend((request, response) => {
+      seen.push(`${request.method} ${request.url} for ${request.headers.host}`);
+      response.end();
+    }),
+  );
+  const smuggled = "DELETE /smuggled HTTP/1.1\r\nHost: shop.localhost\r\n\r\n";
+  const socket = connect(port, "127.0.0.1");
+  socket.write(
+    `GET /outer HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close, content-length, host\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+  );
+  await text(socket);
+  expect(seen).toEqual(["GET /outer for shop.localhost"]);
+});
+
 test("a POST without a body arrives with an empty one", async () => {
   let seen: IncomingMessage | undefined;
   await route(

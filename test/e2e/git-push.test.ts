@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -168,6 +169,26 @@ describe("a push", () => {
     const next = await pusher.push("main");
     expect(next.output).toMatch(/remote: meanwhile deploy #2 ended: failed, .*build/);
     expect(next.output.match(/meanwhile deploy #2/g)).toHaveLength(1);
+  });
+
+  test("of paths that no program can handle is refused before anything is kept", async () => {
+    const { name, pusher } = await newApp();
+    await using _ = pusher;
+    const blob = execFileSync("git", ["hash-object", "-w", "--stdin"], { cwd: pusher.folder, input: "x" })
+      .toString()
+      .trim();
+    let tree = "";
+    for (let depth = 0; depth < 600; depth++) {
+      const entry = depth === 0 ? `100644 blob ${blob}\tf` : `040000 tree ${tree}\td`;
+      tree = execFileSync("git", ["mktree"], { cwd: pusher.folder, input: `${entry}\n` })
+        .toString()
+        .trim();
+    }
+    const commit = (await pusher.git("commit-tree", "-m", "Deep", tree)).output.trim();
+    const refused = await pusher.push(`${commit}:refs/heads/main`);
+    expect(refused.output).toMatch(/the path d\/d\/\S+ is too long/);
+    expect(refused.exitCode).toBe(1);
+    expect(await listDeploys(name)).toEqual([]);
   });
 
   test("with an option that is not known is refused before anything is kept", async () => {

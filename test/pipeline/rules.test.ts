@@ -420,4 +420,12 @@ describe("what a fault leaves behind", () => {
     }
     expect((await fetch(`${platform.url}/healthz`)).status).toBe(200);
   });
+
+  test("a request for two hosts is refused, whoever reads it first", async () => {
+    const { connect } = await import("node:net");
+    const { text } = await import("node:stream/consumers");
+    const socket = connect(platform.port, "127.0.0.1");
+    socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nHost: ${name}.localhost\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^HTTP\/1.1 400 [\s\S]*names two hosts/);
+  });
 });

@@ -1,5 +1,6 @@
 import { cp, mkdir, readdir, readFile, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { UserError } from "../../errors.ts";
 import { duration } from "../../model/deploy.ts";
 import { type BuildPlan, detect, type SourceTree } from "../../model/detection.ts";
 import { slugFolder, slugImage } from "../../model/image.ts";
@@ -180,7 +181,12 @@ async function buildSlug(story: BuildStory): Promise<SlugManifest> {
   const startedAt = performance.now();
   await prepareFolders(story);
   const sourceDir = join(story.workDir, "source");
-  await request.unpackSource(sourceDir, signal);
+  await request.unpackSource(sourceDir, signal).catch((error) => {
+    // A commit that cannot be unpacked is its author's to mend.
+    if (error instanceof UserError)
+      throw new BuildFailure({ headline: error.message, ...(error.hint && { hint: error.hint }) });
+    throw error;
+  });
 
   const session = (story.session = openBuildSession(story, sourceDir));
   const tree = await readSourceTree(sourceDir);

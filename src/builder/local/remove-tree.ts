@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { chmod, lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 /** Removes a folder with all that is in it, also where a build took away its own rights. Absent is no fault; links are not followed. */
 export async function removeTree(dir: string): Promise<void> {
@@ -7,6 +9,8 @@ export async function removeTree(dir: string): Promise<void> {
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // A path longer than the system takes (4096 bytes): rm goes down folder by folder, and never names it whole.
+    if (code === "ENAMETOOLONG") return void (await promisify(execFile)("rm", ["-rf", "--", dir]));
     if (code !== "EACCES" && code !== "EPERM" && code !== "ENOTEMPTY") throw error;
     await makeRemovable(dir);
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });

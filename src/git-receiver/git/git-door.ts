@@ -205,7 +205,7 @@ async function answerError(
   }
   // Whoever is still sending would meet a reset instead of the answer.
   const idleMs = error instanceof BodyFault ? 200 : 5_000;
-  await discardBody(request, { maxBytes: 2 * 1024 ** 2, idleMs });
+  await discardBody(request, { maxBytes: 2 * 1024 ** 2, idleMs, maxMs: 10_000 });
   const { status, sentence, headers } = describeError(error, log);
   response.writeHead(status, {
     "Content-Type": "text/plain; charset=utf-8",

@@ -17,7 +17,7 @@ export function cleanLine(text: string): string {
     .replace(/\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?/g, "")
     .replace(/\x1b\[([0-9;]*)m/g, "\u0000$1m")
     .replace(/\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[@-_]?/g, "")
-    .replace(/[\x01-\x08\x0a-\x1f\x7f-\x9f]/g, "")
+    .replace(/[\x01-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, "")
     .replace(/\u0000([0-9;]*)m/g, "\x1b[$1m")
     .replace(/\u0000/g, "");
   return clean.length <= longestLine ? clean : `${clean.slice(0, longestLine - 1).toWellFormed()}…`;

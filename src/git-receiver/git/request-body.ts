@@ -19,19 +19,20 @@ export function openBody(request: IncomingMessage, idleMs: number): AsyncIterabl
 
 /**
  * Reads what is left of a body and forgets it, so that the answer is not lost in a connection reset; gives up after
- * `maxBytes`, or after `idleMs` without any.
+ * `maxBytes`, after `maxMs`, or after `idleMs` without any.
  */
 export async function discardBody(
   request: IncomingMessage,
-  limits: { maxBytes: number; idleMs: number },
+  limits: { maxBytes: number; idleMs: number; maxMs: number },
 ): Promise<void> {
   if (request.readableEnded || request.destroyed) return;
   request.unpipe();
   let seen = 0;
+  const deadlineMs = performance.now() + limits.maxMs;
   try {
     for await (const chunk of chunksOf(request, request, limits.idleMs)) {
       seen += chunk.length;
-      if (seen > limits.maxBytes) return;
+      if (seen > limits.maxBytes || performance.now() > deadlineMs) return;
     }
   } catch (error) {
     if (!(error instanceof BodyFault)) throw error;

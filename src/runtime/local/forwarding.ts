@@ -267,6 +267,9 @@ function requestHeaders(request: IncomingMessage, isUpgrade: boolean, trustForwa
 function endToEnd(message: IncomingMessage, isPassedOn: (lowerName: string) => boolean = () => true): string[] {
   const named = (message.headers.connection ?? "").toLowerCase().split(",");
   const alsoHop = new Set(named.map((name) => name.trim()));
+  // Without its length a body would be read as the next request, and without a Host nobody knows whose it is: a client
+  // that names them in Connection does not get them taken off.
+  for (const name of ["content-length", "host"]) alsoHop.delete(name);
   const kept: string[] = [];
   for (let at = 0; at < message.rawHeaders.length; at += 2) {
     const name = message.rawHeaders[at]!.toLowerCase();
