@@ -98,8 +98,8 @@ test("a signal to the launcher reaches the program once, and both end when the p
 test.runIf(process.platform === "linux")("Ctrl-C in a terminal reaches the program once", async () => {
   const checkout = await checkoutWith({ "src/main.ts": countSignals });
   const command = [process.execPath, join(checkout, "bin/start.js")].map((word) => `'${word}'`).join(" ");
-  // util-linux's script gives the launcher a terminal of its own; what is typed there is typed into a keyboard.
-  const terminal = listenTo(spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"]));
+  // util-linux's script gives the launcher, put in place of its shell, a terminal of its own; what is typed there is typed into a keyboard.
+  const terminal = listenTo(spawn("script", ["--quiet", "--return", "--command", `exec ${command}`, "/dev/null"]));
   const ended = end(terminal);
   await firstLine(terminal);
   terminal.stdin.write("\x03");
