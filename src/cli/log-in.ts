@@ -2,15 +2,16 @@ import { UserError } from "../errors.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import { type Call, exactly, takeFlags } from "./call.ts";
 import { drawNote, printable } from "./draw.ts";
-import { loadSettings, parseServerUrl, saveSettings, settingsPath } from "./settings.ts";
+import { assertPrivate, loadSettings, parseServerUrl, saveSettings, settingsPath } from "./settings.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
 /** `setup URL CODE`: makes the owner, and lets this machine in as them. */
 export async function setUp({ world, words, asJson }: Call): Promise<number> {
-  const { words: plain, flags } = takeFlags(words, { name: "text", org: "text" });
+  const { words: plain, flags } = takeFlags(words, { name: "text", org: "text", "plain-http": "switch" });
   const [address = "", code = ""] = exactly(plain, 2, 2, "setup URL CODE [--name NAME]");
   const url = parseServerUrl(address);
+  assertPrivate(url, flags["plain-http"] === true);
   // What cannot be written here would be a token lost for good: it is shown once.
   const settings = await loadSettings(world.configFolder);
   await saveSettings(world.configFolder, settings);
@@ -30,11 +31,12 @@ export async function setUp({ world, words, asJson }: Call): Promise<number> {
 
 /** `login URL`: stores a token that the server has found good. */
 export async function logIn({ world, words, asJson }: Call): Promise<number> {
-  const { words: plain, flags } = takeFlags(words, { token: "text" });
+  const { words: plain, flags } = takeFlags(words, { token: "text", "plain-http": "switch" });
   const [address] = exactly(plain, 0, 1, "login URL [--token TOKEN]");
   const known = address ?? world.override.url ?? (await loadSettings(world.configFolder)).current;
   if (known === undefined) throw new UserError("bad_input", "login needs the address of a Zyndra", "zyndra login URL");
   const url = parseServerUrl(known);
+  assertPrivate(url, flags["plain-http"] === true);
   const token = (flags.token ?? (await askToken(world, url))).trim();
   if (token === "")
     throw new UserError(

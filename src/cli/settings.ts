@@ -70,6 +70,21 @@ export function parseServerUrl(text: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }
 
+/**
+ * A secret is sent to another machine over TLS only, unless someone says that the network is theirs: the server would refuse
+ * it, but by then it has been sent. @throws UserError forbidden
+ */
+export function assertPrivate(url: string, plainHttpAllowed: boolean): void {
+  const { protocol, hostname } = new URL(url);
+  const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[\w.-]+\.localhost)$/i.test(hostname);
+  if (protocol === "https:" || isLocal || plainHttpAllowed) return;
+  throw new UserError(
+    "forbidden",
+    `${url} is plain HTTP to another machine: others on the way could read what is sent`,
+    "use its https address; on a network that you trust: --plain-http",
+  );
+}
+
 function notAnAddress(text: string): UserError {
   return new UserError(
     "bad_input",

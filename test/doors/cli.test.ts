@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -112,6 +112,29 @@ describe("getting in", () => {
     expect(await zyndra(`login ${web.url}`, { stdin: "" })).toMatchObject({ code: 2 });
     expect(await zyndra(`login ${web.url}`, { stdin: "päss" })).toMatchObject({ code: 2 });
     await expect(settings()).rejects.toThrow("ENOENT");
+  });
+
+  test.each(["login http://192.0.2.1:7878 --token x", "setup http://192.0.2.1:7878 CODE"])(
+    "%s sends nothing over plain HTTP to another machine",
+    async (words) => {
+      const { code, err } = await zyndra(words);
+      expect(code).toBe(1);
+      expect(err).toMatch(
+        /^error: http:\/\/192\.0\.2\.1:7878 is plain HTTP to another machine.*\nhint: .*--plain-http\n$/,
+      );
+    },
+  );
+
+  test("a token in the environment goes to the server in use, not to whichever a folder's remote names", async () => {
+    await using second = await testWeb();
+    const ben = await second.member("viewer");
+    await zyndra(`login ${second.url} --token ${ben.token}`);
+    await logIn();
+    const cwd = join(folder, "work");
+    execFileSync("git", ["init", "--quiet"], { cwd });
+    execFileSync("git", ["remote", "add", "zyndra", `${second.url}/shop.git`], { cwd });
+    const override = { token: ana.token };
+    expect(await zyndra("whoami", { override })).toMatchObject({ out: `${ben.name} (viewer) at ${second.url}\n` });
   });
 
   test("several servers are kept; the last login is meant, logout falls back to another", async () => {
