@@ -11,9 +11,12 @@ export type Log = {
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
-/** Opens the log on standard output, one JSON object a line. Keys that name secrets are never written. */
-export function openLog(level: LogLevel): Log {
-  return pino({
+/**
+ * Opens the log on standard output: one JSON object a line for programs, one sentence a line for people (`reader`). Keys
+ * that name secrets are never written.
+ */
+export function openLog(level: LogLevel, reader: "program" | "person" = "program"): Log {
+  const options = {
     level,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -21,5 +24,20 @@ export function openLog(level: LogLevel): Log {
       paths: ["authorization", "*.authorization", "token", "*.token", "password", "*.password", "secret", "*.secret"],
       censor: "[hidden]",
     },
-  }) as unknown as Log;
+  };
+  const forPeople = { write: (line: string) => void process.stdout.write(sentenceOf(JSON.parse(line))) };
+  return (reader === "person" ? pino(options, forPeople) : pino(options)) as unknown as Log;
+}
+
+/** `19:22:01 database started (pid 23270, port 21208)`, with an error's stack below. */
+function sentenceOf(entry: Record<string, unknown>): string {
+  const { level, time, msg, err, ...facts } = entry;
+  const urgency = Number(level) >= 50 ? "error: " : Number(level) >= 40 ? "warning: " : "";
+  const told = Object.entries(facts).map(
+    ([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  const fault = err as { stack?: string; message?: string } | undefined;
+  const stack = fault ? `\n${fault.stack ?? fault.message ?? JSON.stringify(fault)}` : "";
+  const clock = new Date(String(time)).toTimeString().slice(0, 8);
+  return `${clock} ${urgency}${msg}${told.length > 0 ? ` (${told.join(", ")})` : ""}${stack}\n`;
 }

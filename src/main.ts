@@ -32,7 +32,7 @@ async function main(words: string[]): Promise<void> {
 }
 
 async function run(config: Config): Promise<void> {
-  const log = openLog(config.logLevel);
+  const log = openLog(config.logLevel, process.stdout.isTTY ? "person" : "program");
   const version = await ownVersion();
   const platform = await openPlatform({ config, log, version, processEnvironment: process.env });
   process.stdout.write(`${greeting(platform, config).join("\n")}\n`);

@@ -46,7 +46,7 @@ async function waitingLine(deps: Pick<Deps, "db">, deployId: string): Promise<Lo
     const running = await findRunningDeploy(db, deploy.appId);
     if (!running) return undefined;
     const facts = [running.actorName, duration(running.ageMs), running.status.replace("_", " ")].join(", ");
-    return { kind: "text", text: `waiting for deploy #${running.number} (${facts})` } as const;
+    return { kind: "intro", text: `waiting for deploy #${running.number} (${facts})` };
   });
 }
 

@@ -126,11 +126,7 @@ function joinedTitle(title: string, names: string[]): string {
 function introduction(app: AppRow, deploy: DeployRow): LogLine[] {
   const what =
     deploy.kind === "push" || deploy.kind === "deploy" ? `${shortId(deploy.commit!)} "${deploy.title}"` : deploy.title;
-  return [
-    { kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}` },
-    { kind: "hint", text: `Ctrl-C leaves it running; \`zyndra cancel ${app.name}\` stops it` },
-    { kind: "intro", text: "" },
-  ];
+  return [{ kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}` }];
 }
 
 function refuseWhereGoing(app: AppRow): void {

@@ -79,12 +79,14 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
   const commit: Story["commit"] = (change) =>
     deps.db.persist((db) => db.transaction(async (tx) => change(tx, await holdFence(tx, lease))), held.signal);
 
+  const write = (line: LogLine) => deps.deployLogs.write(logged, { kind: line.kind, text: masker.mask(line.text) });
+  if (deploy.startedAt === null) write({ kind: "intro", text: "" });
   return {
     deps,
     held,
     deploy,
     signal,
-    write: (line: LogLine) => deps.deployLogs.write(logged, { kind: line.kind, text: masker.mask(line.text) }),
+    write,
     masked,
     hide(config) {
       // Old values stay hidden: the build may have printed them into files that show up later.

@@ -108,9 +108,12 @@ async function deployMain(
   if (followed) say(`${appName}, deploy #${number} brings this commit already; followed from here`);
 
   const stop = AbortSignal.any([signal, push.gone]);
+  let toldHowToLeave = false;
   for await (const step of followDeploy(deps, deployId, 0, stop)) {
     if (step.type === "line") {
       say(plainLine(step.line));
+      if (!toldHowToLeave) say(`hint: Ctrl-C leaves it running; \`zyndra cancel ${appName}\` stops it`);
+      toldHowToLeave = true;
       continue;
     }
     // Noted late, an ending is told twice; that is better than not at all.
