@@ -12,7 +12,8 @@ await main(process.argv.slice(2)).catch((error) => {
   if (error instanceof UserError) {
     process.stderr.write(`error: ${error.message}\n${error.hint ? `hint: ${error.hint}\n` : ""}`);
   } else {
-    process.stderr.write(`error: Zyndra could not start\n${error instanceof Error ? error.stack : error}\n`);
+    const what = process.argv[2] === "stop" ? "be stopped" : "start";
+    process.stderr.write(`error: Zyndra could not ${what}\n${error instanceof Error ? error.stack : error}\n`);
   }
   process.exitCode = 1;
   // What was opened before the fault must not keep the process.

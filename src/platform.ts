@@ -31,7 +31,7 @@ import { startJanitor } from "./upkeep/janitor.ts";
 import { createWeb } from "./web/web.ts";
 
 export type Platform = {
-  /** Where it listens, e.g. `http://localhost:7878`. */
+  /** The address people use, e.g. `http://localhost:7878`. */
   url: string;
   port: number;
   /** The one-time code that makes the owner; undefined where there is one. */
@@ -47,7 +47,7 @@ export type PlatformParts = {
   version: string;
   /** What git's children inherit: emptied of all but what they need. */
   processEnvironment: NodeJS.ProcessEnv;
-  /** Other implementations than those the config chooses. */
+  /** Other implementations than this machine's own. */
   overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits> };
 };
 
@@ -107,8 +107,11 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
       dataDir,
       log,
       drainTimeoutMs: config.limits.drainMs,
-      publicUrl: (appName) =>
-        `${publicUrl.protocol}//${appName}.localhost${publicUrl.port ? `:${publicUrl.port}` : ""}`,
+      baseDomain: baseDomainOf(publicUrl),
+      publicUrl: (appName) => {
+        const port = publicUrl.port ? `:${publicUrl.port}` : "";
+        return `${publicUrl.protocol}//${appName}.${baseDomainOf(publicUrl)}${port}`;
+      },
     }));
   onClose(() => runtime.close());
 
@@ -129,6 +132,11 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   return { url: config.publicUrl, port, setupCode, deps, close: closeAll };
 }
 
+/** Apps are names below the platform's own; on this machine below `localhost`, which needs no DNS (RFC 6761 §6.3). */
+function baseDomainOf({ hostname }: URL): string {
+  return /^(\d+\.){3}\d+$|^\[/.test(hostname) ? "localhost" : hostname;
+}
+
 /** One listener: the Host decides between an app and the platform, the path between git and the API. */
 async function openDoors(
   parts: PlatformParts,
@@ -139,7 +147,11 @@ async function openDoors(
   const { config, log, version, processEnvironment } = parts;
   const access: Access = { publicUrl: config.publicUrl, plainHttpAllowed: config.plainHttpAllowed };
   const doorDeps: Deps & { rates: Rates; access: Access } = { ...deps, rates: openRates(), access };
-  const router = await openRouter({ dataDir: config.dataDir, log });
+  const router = await openRouter({
+    dataDir: config.dataDir,
+    log,
+    baseDomain: baseDomainOf(new URL(config.publicUrl)),
+  });
   const gitDoor = await createGitDoor({
     policy: createPushPolicy(doorDeps),
     git: { path: deps.repos.git.path, environment: deps.repos.gitEnvironment() },

@@ -7,6 +7,9 @@ import type { ProcessTypes } from "../model/process-types.ts";
 export type Builder = {
   readonly kind: "local" | "buildkit";
 
+  /** What of this machine decides an image besides the commit and the config vars: another one, and nothing is used again. */
+  readonly tools: string;
+
   /**
    * Builds one image. May be called again with the same `buildId` after a crash: what an earlier call left running is
    * ended first, what it left on disk is replaced. A build that fails is an answer, not an exception; an aborted signal

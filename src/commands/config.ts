@@ -6,7 +6,7 @@ import type { DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct } from "../model/actor.ts";
 import { ConfigAssignments, ConfigName } from "../model/config-vars.ts";
-import { readConfig, writeConfig } from "../pipeline/config-snapshot.ts";
+import { readConfigVars, writeConfigVars } from "../pipeline/config-snapshot.ts";
 import { startConfigDeploy } from "../pipeline/start.ts";
 import { isMaskable } from "../secrets/masker.ts";
 import { type CommandContext, defineCommand, type Follow } from "./command.ts";
@@ -25,7 +25,7 @@ export const setConfig = defineCommand({
     const { deps, tx, actor } = context;
     const found = await getApp(tx, actor.orgId, input.app);
     const app = await lockApp(tx, found.id);
-    await writeConfig(deps, tx, app, input.vars, actor.name);
+    await writeConfigVars(deps, tx, app, input.vars, actor.name);
     const names = Object.keys(input.vars);
     const unmasked = names.filter((name) => !isMaskable(input.vars[name]!));
     return changed(app.name, names, unmasked, await startConfigDeploy(tx, app, actor, names));
@@ -112,7 +112,7 @@ async function reveal({ deps }: CommandContext, actor: Actor, app: { id: string;
   }
   return deps.db.transaction(async (tx) => {
     await insertAudit(tx, actor, { command: "config:list --reveal", subject: app.name, outcome: "done" });
-    return readConfig(deps, tx, app);
+    return readConfigVars(deps, tx, app);
   });
 }
 

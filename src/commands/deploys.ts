@@ -2,14 +2,15 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
-import { endDeploy, getDeployByNumber, listDeploys, listUnfinished, requestCancel } from "../db/deploys.ts";
+import { getDeployByNumber, listDeploys, listUnfinished, requestCancel } from "../db/deploys.ts";
 import { publish, ring } from "../db/events.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
-import { duration, headline, isFinal, shortId } from "../model/deploy.ts";
+import { duration, isFinal, shortId } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
-import { startConfigDeploy, startDeploy } from "../pipeline/start.ts";
+import { endUnsuccessful } from "../pipeline/endings.ts";
+import { namesIn, startConfigDeploy, startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { Count, DeployNumber, ExistingApp } from "./inputs.ts";
@@ -163,7 +164,7 @@ export const cancel = defineCommand({
   input: OneDeploy,
   words: { positional: ["app", "number"] },
   auditInput: ({ number }) => ({ number: number ?? "the newest" }),
-  async run({ tx, actor }, input) {
+  async run({ deps, tx, actor }, input) {
     // With the app's row taken, the worker cannot switch between this look and what is written.
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const row = await pickUnfinished(tx, app, input.number);
@@ -179,7 +180,10 @@ export const cancel = defineCommand({
     await requestCancel(tx, row.id, actor.name);
     await publish(tx, deployTopic(row.id), app, [{ type: "cancel", by: actor.name }]);
     await ring(tx, cancelTopic(row.id));
-    if (row.status === "queued") await endQueued(tx, app, row, actor.name);
+    // Nobody works on a queued deploy, so its end is written here.
+    if (row.status === "queued") {
+      await endUnsuccessful(deps, tx, app, row.id, "cancelled", { headline: `cancelled by ${actor.name}` });
+    }
     return { appName: app.name, deployId: row.id, number: row.number, wasQueued: row.status === "queued" };
   },
   view: ({ appName, number, wasQueued }) => ({
@@ -187,7 +191,8 @@ export const cancel = defineCommand({
       ? `deploy #${number} of ${appName} is cancelled`
       : `deploy #${number} of ${appName} is being stopped`,
   }),
-  follow: ({ appName, deployId, number }) => ({ kind: "deploy", appName, deployId, number, detach: true }),
+  follow: ({ appName, deployId, number, wasQueued }) =>
+    wasQueued ? undefined : { kind: "deploy", appName, deployId, number, detach: true },
 });
 
 export const retry = defineCommand({
@@ -218,8 +223,7 @@ export const retry = defineCommand({
       );
     }
     if (row.kind === "config") {
-      const names = row.title.replace(/^config: /, "").split(", ");
-      const again = await startConfigDeploy(tx, app, actor, names);
+      const again = await startConfigDeploy(tx, app, actor, namesIn(row.title));
       if (!again) throw new UserError("conflict", `${app.name} has nothing live: the next push takes the config`);
       return started(app, { deploy: again, followed: false });
     }
@@ -247,18 +251,6 @@ export const retry = defineCommand({
 
 function started(app: AppRow, { deploy: row, followed }: { deploy: DeployRow; followed: boolean }) {
   return { appName: app.name, deployId: row.id, number: row.number, followed };
-}
-
-/** Nobody works on a queued deploy, so its end is written here. */
-async function endQueued(tx: Db, app: AppRow, row: DeployRow, by: string): Promise<void> {
-  const cause = { headline: `cancelled by ${by}` };
-  const ended = await endDeploy(tx, row.id, { status: "cancelled", cause, told: true });
-  if (!ended) return;
-  const said = headline({ appName: app.name, number: row.number, status: "cancelled", tookMs: ended.tookMs, cause });
-  await publish(tx, deployTopic(row.id), app, [
-    { type: "log", lines: [{ kind: "error", text: cause.headline }] },
-    { type: "deploy", status: "cancelled", headline: said, cause },
-  ]);
 }
 
 async function pickDeploy(db: Db, app: AppRow, number: number | undefined): Promise<DeployRow> {

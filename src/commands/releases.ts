@@ -3,7 +3,7 @@ import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
 import { deleteConfigVars, listConfigVars } from "../db/config-vars.ts";
 import { getRollbackTarget, listReleases } from "../db/releases.ts";
-import { changedNames, readConfig, readSnapshot, writeConfig } from "../pipeline/config-snapshot.ts";
+import { changedNames, readConfigVars, readSnapshot, writeConfigVars } from "../pipeline/config-snapshot.ts";
 import { startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
@@ -66,13 +66,13 @@ export const rollback = defineCommand({
     const target = await getRollbackTarget(tx, app, input.version);
     // The vars go back at once: what is set from now on is newer than the rollback, and wins.
     const wanted = await readSnapshot(deps, tx, target);
-    const restored = changedNames(await readConfig(deps, tx, app), wanted);
+    const restored = changedNames(await readConfigVars(deps, tx, app), wanted);
     const unwanted = (await listConfigVars(tx, app.id)).map(({ name }) => name).filter((name) => !(name in wanted));
     await deleteConfigVars(tx, app.id, unwanted);
     const assignments = Object.fromEntries(
       restored.filter((name) => name in wanted).map((name) => [name, wanted[name]!]),
     );
-    await writeConfig(deps, tx, app, assignments, actor.name);
+    await writeConfigVars(deps, tx, app, assignments, actor.name);
     const { deploy } = await startDeploy(deps, tx, app.id, actor, {
       requestId: randomUUID(),
       kind: "rollback",

@@ -12,7 +12,7 @@ export type Database = {
   readonly db: Db;
   transaction<T>(run: (tx: Db) => Promise<T>): Promise<T>;
   /** Tries again while the database cannot be reached, until the signal aborts. For work that may be written twice. */
-  persist<T>(write: (db: Database) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  persist<T>(write: (db: Database) => Promise<T>, signal: AbortSignal): Promise<T>;
   close(): Promise<void>;
 };
 
@@ -47,9 +47,9 @@ export function openDatabase(url: string, log: Log, options: { maxConnections?: 
         try {
           return await write(database);
         } catch (error) {
-          if (!isPassing(error) || signal?.aborted) throw error;
+          if (!isPassing(error) || signal.aborted) throw error;
           log.warn({ err: error }, "the database could not be reached, trying again");
-          await delay(retryEveryMs, undefined, signal ? { signal } : {});
+          await delay(retryEveryMs, undefined, { signal });
         }
       }
     },

@@ -29,7 +29,7 @@ export type NewDeploy = {
   retryOf?: number | null;
 };
 
-/** Gives out the next number; a number whose deploy is never written stays a gap. */
+/** Gives out the next number; a transaction that fails gives it back. */
 export async function takeDeployNumber(db: Db, appId: string): Promise<number> {
   const [row] = await db
     .update(apps)
@@ -227,8 +227,8 @@ export async function markReported(db: Db, userId: string, deployIds: string[]):
 }
 
 /** A person's own pushes to an app that ended without their reading it, oldest first: detached ones, and broken connections. */
-export async function listUnreported(db: Db, appId: string, userId: string, limit: number): Promise<DeployRow[]> {
-  const newest = await db
+export async function listUnreported(db: Db, appId: string, userId: string): Promise<DeployRow[]> {
+  return db
     .select()
     .from(deploys)
     .where(
@@ -240,9 +240,7 @@ export async function listUnreported(db: Db, appId: string, userId: string, limi
         isNull(deploys.reportedAt),
       ),
     )
-    .orderBy(desc(deploys.number))
-    .limit(limit);
-  return newest.reverse();
+    .orderBy(deploys.number);
 }
 
 /** The newest push that went live with this commit: the one that moved main to it. */

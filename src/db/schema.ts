@@ -18,7 +18,7 @@ import type { Role } from "../model/actor.ts";
 import type { Cause } from "../model/cause.ts";
 import type { DeployKind, DeployStatus } from "../model/deploy.ts";
 import type { EventData } from "../model/event.ts";
-import type { Formation, ProcessTypes } from "../model/process-types.ts";
+import type { ProcessTypes } from "../model/process-types.ts";
 
 /** When something happened, by the database's clock: the machines' own clocks decide nothing. */
 const moment = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -368,4 +368,3 @@ export type AppRow = typeof apps.$inferSelect;
 export type DeployRow = typeof deploys.$inferSelect;
 export type ReleaseRow = typeof releases.$inferSelect;
 export type BuildRow = typeof builds.$inferSelect;
-export type FormationAsked = Formation;

@@ -13,17 +13,6 @@ export type SourceTree = {
   texts: ReadonlyMap<string, string>;
 };
 
-/** What is there to build with, by the versions the tools themselves tell. */
-export type Toolbox = {
-  node: string;
-  npm?: string;
-  pnpm?: string;
-  yarn?: string;
-  python?: string;
-  go?: string;
-  uv?: string;
-};
-
 /** What a build will do, decided before any of it is done. Pure data: one builder runs it, another writes a Dockerfile of it. */
 export type BuildPlan = {
   node?: NodePlan;
@@ -194,7 +183,7 @@ const lookedFor = [
 
 function hintOfNothing(tree: SourceTree): string {
   if (tree.paths.has("Dockerfile")) {
-    return "Dockerfiles are built where Zyndra runs on Kubernetes; here, add a Procfile with a line such as: web: ./start-it --port $PORT";
+    return "Dockerfiles are not built on this machine itself: add a Procfile with a line such as: web: ./start-it --port $PORT";
   }
   const folder = [...tree.paths]
     .map((path) =>

@@ -3,7 +3,7 @@ import { endBuild, findBuildByInputs, getBuild, getRelease, insertBuild } from "
 import type { BuildRow } from "../db/schema.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration } from "../model/deploy.ts";
-import { type ConfigVars, readConfig } from "./config-snapshot.ts";
+import { type ConfigVars, readConfigVars } from "./config-snapshot.ts";
 import type { Story } from "./story.ts";
 
 /** An image to release, or why there is none. */
@@ -19,12 +19,12 @@ export async function ensureBuild(story: Story): Promise<BuiltImage> {
   if (older !== null) {
     return {
       ok: true,
-      build: await deps.db.persist(async ({ db }) => getBuild(db, (await getRelease(db, older)).buildId)),
+      build: await deps.db.persist(async ({ db }) => getBuild(db, (await getRelease(db, older)).buildId), held.signal),
     };
   }
   await story.advance("building");
   if (deploy.buildId !== null) {
-    const begun = await deps.db.persist(({ db }) => getBuild(db, deploy.buildId!));
+    const begun = await deps.db.persist(({ db }) => getBuild(db, deploy.buildId!), held.signal);
     if (begun.status === "succeeded") return { ok: true, build: begun };
     if (begun.status === "failed") return { ok: false, cause: begun.cause! };
     story.write({ kind: "warning", text: "the build was interrupted and starts again" });
@@ -33,7 +33,9 @@ export async function ensureBuild(story: Story): Promise<BuiltImage> {
 
   const config = await currentConfig(story);
   const inputs = await inputsOf(story, config);
-  const same = deploy.skipCache ? null : await deps.db.persist(({ db }) => findBuildByInputs(db, deploy.appId, inputs));
+  const same = deploy.skipCache
+    ? null
+    : await deps.db.persist(({ db }) => findBuildByInputs(db, deploy.appId, inputs), held.signal);
   if (same && (await deps.builder.hasImage(same.build.image!))) {
     await story.note({ buildId: same.build.id });
     story.write({ kind: "step", text: "Building" });
@@ -83,16 +85,18 @@ async function build(story: Story, row: BuildRow, config: ConfigVars): Promise<B
 }
 
 async function currentConfig(story: Story): Promise<ConfigVars> {
-  const config = await story.deps.db.persist(({ db }) => readConfig(story.deps, db, story.held.app));
+  const { deps, held } = story;
+  const config = await deps.db.persist(({ db }) => readConfigVars(deps, db, held.app), held.signal);
   story.hide(config);
   return config;
 }
 
-/** All that decides what comes out: the files, the config vars (they are there at build time) and the builder. */
+/** All that decides what comes out: the files, the config vars (they are there at build time) and the builder with its tools. */
 async function inputsOf(story: Story, config: ConfigVars): Promise<string> {
-  const { tree } = await story.deps.repos.commitInfo(story.deploy.appId, story.deploy.commit!);
+  const { builder, repos } = story.deps;
+  const { tree } = await repos.commitInfo(story.deploy.appId, story.deploy.commit!);
   const sorted = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash("sha256")
-    .update(JSON.stringify([story.deps.builder.kind, tree, sorted]))
+    .update(JSON.stringify([builder.kind, builder.tools, tree, sorted]))
     .digest("hex");
 }

@@ -13,7 +13,7 @@ export async function orgKeyOf(deps: Pick<Deps, "keyring">, db: Db, orgId: strin
 }
 
 /** An app's config vars as they are now, in the clear: for builds and releases, never for a log. */
-export async function readConfig(
+export async function readConfigVars(
   deps: Pick<Deps, "keyring">,
   db: Db,
   app: Pick<AppRow, "id" | "orgId">,
@@ -25,7 +25,7 @@ export async function readConfig(
 }
 
 /** Sets config vars, each sealed to its row. */
-export async function writeConfig(
+export async function writeConfigVars(
   deps: Pick<Deps, "keyring">,
   tx: Db,
   app: AppRow,

@@ -32,14 +32,18 @@ export async function* followDeploy(
     }
     if (!toldOfWaiting) {
       toldOfWaiting = true;
-      const line = await waitingLine(deps, deployId);
+      const line = await waitingLine(deps, deployId, signal).catch(() => undefined);
       if (line) yield { type: "line", seq, at, line };
     }
   }
 }
 
 /** `waiting for deploy #41 (ben, 2 min, building)`, while another deploy of the app runs. */
-async function waitingLine(deps: Pick<Deps, "db">, deployId: string): Promise<LogLine | undefined> {
+async function waitingLine(
+  deps: Pick<Deps, "db">,
+  deployId: string,
+  signal: AbortSignal,
+): Promise<LogLine | undefined> {
   return deps.db.persist(async ({ db }) => {
     const deploy = await getDeploy(db, deployId).catch(() => undefined);
     if (deploy?.status !== "queued") return undefined;
@@ -47,7 +51,7 @@ async function waitingLine(deps: Pick<Deps, "db">, deployId: string): Promise<Lo
     if (!running) return undefined;
     const facts = [running.actorName, duration(running.ageMs), running.status.replace("_", " ")].join(", ");
     return { kind: "intro", text: `waiting for deploy #${running.number} (${facts})` };
-  });
+  }, signal);
 }
 
 /** The changes of an app outside its deploys (scaled, destroyed), from a number on, until the signal aborts. */

@@ -3,7 +3,7 @@ import type { AppRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
 import { createMasker, type Masker } from "../secrets/masker.ts";
-import { type ConfigVars, openSnapshot, orgKeyOf, readConfig } from "./config-snapshot.ts";
+import { type ConfigVars, openSnapshot, orgKeyOf, readConfigVars } from "./config-snapshot.ts";
 
 /** Hides the values of these config vars wherever they stand. */
 export function maskerOf(...configs: ConfigVars[]): Masker {
@@ -25,7 +25,7 @@ export async function appMasker(
   const { db } = deps.db;
   const key = await orgKeyOf(deps, db, app.orgId);
   const before = (await listSnapshots(db, app.id)).map((sealed) => openSnapshot(key, app.orgId, sealed));
-  return maskerOf(await readConfig(deps, db, app), ...before);
+  return maskerOf(await readConfigVars(deps, db, app), ...before);
 }
 
 /** A cause with its secrets hidden. */

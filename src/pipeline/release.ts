@@ -4,9 +4,16 @@ import { noteDeploy } from "../db/deploys.ts";
 import { findLiveRelease, findReleaseOf, insertRelease } from "../db/releases.ts";
 import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
 import type { Cause } from "../model/cause.ts";
-import { shortId } from "../model/deploy.ts";
+import { duration, shortId } from "../model/deploy.ts";
 import type { ReleaseSpec } from "../runtime/runtime.ts";
-import { type ConfigVars, changedNames, orgKeyOf, readConfig, readSnapshot, sealSnapshot } from "./config-snapshot.ts";
+import {
+  type ConfigVars,
+  changedNames,
+  orgKeyOf,
+  readConfigVars,
+  readSnapshot,
+  sealSnapshot,
+} from "./config-snapshot.ts";
 import type { Story } from "./story.ts";
 
 /** A release of this deploy, with its config vars in the clear. `unchanged` = it is live already, nothing is to be done. */
@@ -16,9 +23,9 @@ export type MadeRelease = { row: ReleaseRow; config: ConfigVars; unchanged: bool
 export async function ensureRelease(story: Story, built: { build: BuildRow }): Promise<MadeRelease> {
   const { deps, deploy } = story;
   await story.advance("releasing");
-  const madeBefore = await deps.db.persist(({ db }) => findReleaseOf(db, deploy.id));
+  const madeBefore = await deps.db.persist(({ db }) => findReleaseOf(db, deploy.id), story.held.signal);
   if (madeBefore) {
-    const config = await deps.db.persist(({ db }) => readSnapshot(deps, db, madeBefore));
+    const config = await deps.db.persist(({ db }) => readSnapshot(deps, db, madeBefore), story.held.signal);
     story.hide(config);
     return { row: madeBefore, config, unchanged: false };
   }
@@ -29,8 +36,8 @@ export async function ensureRelease(story: Story, built: { build: BuildRow }): P
   } else {
     story.write({ kind: "step", text: `Releasing v${made.row.version}` });
     story.write({ kind: "text", text: made.summary });
+    deps.log.info({ app: story.held.app.name, version: made.row.version, deploy: deploy.number }, "release made");
   }
-  deps.log.info({ app: story.held.app.name, version: made.row.version, deploy: deploy.number }, "release made");
   return made;
 }
 
@@ -41,7 +48,7 @@ async function makeRelease(
   build: BuildRow,
 ): Promise<MadeRelease & { summary: string }> {
   const { deps, deploy } = story;
-  const config = await readConfig(deps, tx, app);
+  const config = await readConfigVars(deps, tx, app);
   // The answer to a first try may have been lost: then the release is there.
   const made = await findReleaseOf(tx, deploy.id);
   if (made) return { row: made, config: await readSnapshot(deps, tx, made), unchanged: false, summary: "" };
@@ -120,10 +127,13 @@ export async function runReleaseCommand(
     };
   } catch (error) {
     if (!timeout.aborted || signal.aborted) throw error;
-    const minutes = Math.round(deps.limits.releaseMs / 60_000);
     return {
       ok: false,
-      cause: { headline: `the release command took longer than ${minutes} min`, detail: command, lastLines: last },
+      cause: {
+        headline: `the release command took longer than ${duration(deps.limits.releaseMs)}`,
+        detail: command,
+        lastLines: last,
+      },
     };
   }
 }

@@ -34,7 +34,7 @@ export async function rollOut(story: Story, release: MadeRelease): Promise<Rolle
     await putBackIfSwitched(story);
     return { ok: false, cancelled: false, cause: outcome.cause };
   }
-  const { cancelRequestedBy } = await deps.db.persist(({ db }) => getDeploy(db, deploy.id));
+  const { cancelRequestedBy } = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal);
   return { ok: false, cancelled: true, cause: { headline: `cancelled by ${cancelRequestedBy}` } };
 }
 

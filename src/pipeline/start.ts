@@ -33,7 +33,8 @@ export type DeployRequest = {
 };
 
 export type Started = {
-  deploy: DeployRow /** Somebody asked for it before: the asker only follows. */;
+  deploy: DeployRow;
+  /** Somebody asked for it before: the asker only follows. */
   followed: boolean;
 };
 
@@ -115,12 +116,16 @@ export async function startConfigDeploy(tx: Db, app: AppRow, actor: Actor, names
   return deploy;
 }
 
-function joinedTitle(title: string, names: string[]): string {
-  const before = title
+/** The names of the config vars that a config deploy is about, from its title. */
+export function namesIn(title: string): string[] {
+  return title
     .replace(/^config: /, "")
     .split(", ")
     .filter(Boolean);
-  return `config: ${[...new Set([...before, ...names])].join(", ")}`;
+}
+
+function joinedTitle(title: string, names: string[]): string {
+  return `config: ${[...new Set([...namesIn(title), ...names])].join(", ")}`;
 }
 
 function introduction(app: AppRow, deploy: DeployRow): LogLine[] {

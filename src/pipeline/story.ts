@@ -8,7 +8,7 @@ import type { Cause } from "../model/cause.ts";
 import { type DeployStatus, headline } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import type { LogLine, WriteLine } from "../model/log-line.ts";
-import { type ConfigVars, readConfig } from "./config-snapshot.ts";
+import { type ConfigVars, readConfigVars } from "./config-snapshot.ts";
 import { endUnsuccessful } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
 import { maskCause, maskerOf } from "./masking.ts";
@@ -63,7 +63,7 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
   };
   // Where the vars cannot be read, the chapter that needs them says so, and ends the deploy.
   let hidden = await deps.db
-    .persist(({ db }) => readConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }), held.signal)
+    .persist(({ db }) => readConfigVars(deps, db, { id: deploy.appId, orgId: deploy.orgId }), held.signal)
     .catch((): ConfigVars => ({}));
   let masker = maskerOf(hidden);
 

@@ -8,7 +8,7 @@ import { workOn } from "./turns.ts";
 
 export type Worker = { stop(): Promise<void> };
 
-/** Rings of apps that could not be looked at come back with the next sweep. */
+/** How many waiting apps one sweep looks at; those left over are there at the next. */
 const sweepAtOnce = 100;
 
 /**
@@ -24,23 +24,23 @@ export async function startWorker(deps: Deps): Promise<Worker> {
   const resting = openResting();
 
   const look = (appId: string) => {
-    if (stop.signal.aborted || resting.has(appId)) return;
     next.add(appId);
+    takeUp();
+  };
+  const takeUp = () => {
     for (const waiting of next) {
-      if (working.size >= limits.appsAtOnce) return;
+      if (stop.signal.aborted || working.size >= limits.appsAtOnce) return;
       if (working.has(waiting)) continue;
       next.delete(waiting);
+      // An app that rests is found again by the sweeper.
+      if (resting.has(waiting)) continue;
       const worked = workOnce(deps, waiting, stop.signal).then((well) => {
         resting.note(waiting, well);
-        ended(waiting);
+        working.delete(waiting);
+        takeUp();
       });
       working.set(waiting, worked);
     }
-  };
-  const ended = (appId: string) => {
-    working.delete(appId);
-    const [another] = next;
-    if (another !== undefined) look(another);
   };
 
   const relay = repeating(log, "rings could not be passed on", async () => {
@@ -71,7 +71,7 @@ export async function startWorker(deps: Deps): Promise<Worker> {
   };
 }
 
-/** Works on one app until it has nothing more to do, if it is free to take. False where it broke. */
+/** Works on one app until it has nothing more to do, if it is free to take. False where it broke by itself. */
 async function workOnce(deps: Deps, appId: string, stop: AbortSignal): Promise<boolean> {
   try {
     do {

@@ -1,6 +1,6 @@
 /**
  * The doorbell: "look at this app". It carries nothing but the app's id, may ring twice or not at all; the database is
- * the truth and the sweeper rings what was missed.
+ * the truth and the sweeper finds what was missed.
  */
 export type Queue = {
   /** Rings for an app. Rejects within two seconds where the queue cannot be reached. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { listAudit } from "../../src/db/audit.ts";
 import { revokeToken } from "../../src/db/people.ts";
 import type { AppRow } from "../../src/db/schema.ts";
-import { writeConfig } from "../../src/pipeline/config-snapshot.ts";
+import { writeConfigVars } from "../../src/pipeline/config-snapshot.ts";
 import { eventually } from "../support/eventually.ts";
 import { lines, live, openStream, type StreamReader, type TestWeb, testWeb } from "./web-harness.ts";
 
@@ -495,7 +495,7 @@ describe("an app's log", () => {
     timeout: 20_000,
   }, async () => {
     const set = (vars: Record<string, string>) =>
-      web.deps.db.transaction((tx) => writeConfig(web.deps, tx, app, vars, "ana"));
+      web.deps.db.transaction((tx) => writeConfigVars(web.deps, tx, app, vars, "ana"));
     await set({ API_KEY: "sk_live_abcdef123456" });
     web.appLog.write("web.1", "key is sk_live_abcdef123456 indeed");
     const stream = await open("lines=1&tail=true");

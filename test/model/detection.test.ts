@@ -371,7 +371,7 @@ describe("nothing detected is refused", () => {
   });
 
   test("with a word on Dockerfiles", () => {
-    expect(causeOf({ Dockerfile: "FROM x" }).hint).toContain("Dockerfiles are built where Zyndra runs on Kubernetes");
+    expect(causeOf({ Dockerfile: "FROM x" }).hint).toContain("Dockerfiles are not built on this machine itself");
   });
 
   test("an empty commit too", () => {

@@ -20,6 +20,7 @@ export function standInBuilder(): StandInBuilder {
   let outcomeOf: (request: BuildRequest) => BuildOutcome = succeeded;
   return {
     kind: "local",
+    tools: "none",
     builds,
     answer: (next) => {
       outcomeOf = next;

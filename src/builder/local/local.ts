@@ -57,6 +57,7 @@ export function createLocalBuilder(options: LocalBuilderOptions): Builder {
 
   return {
     kind: "local",
+    tools: `node ${process.versions.node} in ${options.nodeBinDir ?? dirname(process.execPath)}`,
 
     async build(request, write, signal) {
       signal.throwIfAborted();

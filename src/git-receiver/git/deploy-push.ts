@@ -16,6 +16,8 @@ import { isZeroId, type Push, type ReceiverPolicy, type RefUpdate, type RefVerdi
 
 /** The branch that is deployed; all others are stored. */
 const deployedRef = "refs/heads/main";
+/** Of deploys that ended unseen, so many of the newest are told. */
+const mostEndingsTold = 3;
 /** A push that cannot be written down within this time is refused: the pusher is to know that nothing was accepted. */
 const recordWithinMs = 20_000;
 
@@ -130,8 +132,8 @@ async function deployMain(
 /** How the pusher's own deploys ended whose end they did not see: detached ones, and those of a lost connection. */
 async function tellEndings(deps: Deps, push: Push, but: string, say: (line: string) => void): Promise<void> {
   const { db } = deps.db;
-  const ended = (await listUnreported(db, push.appId, push.actor.userId, 3)).filter(({ id }) => id !== but);
-  for (const { number, status, cause } of ended) {
+  const ended = (await listUnreported(db, push.appId, push.actor.userId)).filter(({ id }) => id !== but);
+  for (const { number, status, cause } of ended.slice(-mostEndingsTold)) {
     say(`meanwhile deploy #${number} ended: ${status.replace("_", " ")}${cause ? `, ${cause.headline}` : ""}`);
   }
   await markReported(
