@@ -25,6 +25,8 @@ const pageWithinMs = 10_000;
 /** Where the times of the steps end. */
 const timeColumn = 76;
 
+// A terminal that was closed is no reason to leave anything behind.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 const stopping = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
@@ -101,7 +103,7 @@ async function show(demo: Demo): Promise<void> {
   say("An app of your own, from its git repository, in another terminal:");
   say("");
   say(`  export PATH="${join(checkout, "bin")}:$PATH"`);
-  say(`  zyndra login ${url} --token ${token}`);
+  say(`  export ZYNDRA_URL=${url} ZYNDRA_TOKEN=${token}`);
   say("  zyndra apps:create shop");
   say("  zyndra git:remote shop");
   say("  git push zyndra HEAD:main");

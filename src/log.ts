@@ -25,8 +25,9 @@ export function openLog(level: LogLevel, reader: "program" | "person" = "program
       censor: "[hidden]",
     },
   };
-  const forPeople = { write: (line: string) => void process.stdout.write(sentenceOf(JSON.parse(line))) };
-  return (reader === "person" ? pino(options, forPeople) : pino(options)) as unknown as Log;
+  const text = reader === "person" ? (line: string) => sentenceOf(JSON.parse(line)) : (line: string) => line;
+  // Through Node's own stream: a reader that went away is an event there, and not an exception.
+  return pino(options, { write: (line: string) => void process.stdout.write(text(line)) }) as unknown as Log;
 }
 
 /** `19:22:01 database started (pid 23270, port 21208)`, with an error's stack below. */

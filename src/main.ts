@@ -1,8 +1,9 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { type Config, readConfig } from "./config.ts";
 import { UserError } from "./errors.ts";
 import { openLog } from "./log.ts";
-import { openPlatform, stopEverything } from "./platform.ts";
+import { openPlatform, recoverOwner, stopEverything } from "./platform.ts";
 import { findHolder } from "./upkeep/data-folder.ts";
 
 /** How long a stopping platform may take before whoever asked stops waiting for it. */
@@ -29,10 +30,14 @@ async function main(words: string[]): Promise<void> {
   if (words.length === 0) return run(config);
   if (words[0] === "stop" && words.slice(1).every((word) => word === "--all"))
     return stop(config, words.includes("--all"));
-  throw new UserError("bad_input", `"${words.join(" ")}" is not known here`, "npm start, or zyndra stop [--all]");
+  if (words[0] === "recover" && words.length === 1) return recover(config);
+  const hint = "npm start, npm start -- recover, or zyndra stop [--all]";
+  throw new UserError("bad_input", `"${words.join(" ")}" is not known here`, hint);
 }
 
 async function run(config: Config): Promise<void> {
+  // Where nobody reads any more, a closed terminal or a pipe that ended, the platform goes on.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const log = openLog(config.logLevel, process.stdout.isTTY ? "person" : "program");
   const version = await ownVersion();
   const platform = await openPlatform({ config, log, version, processEnvironment: process.env });
@@ -71,7 +76,19 @@ function greeting(platform: { url: string; setupCode: string | undefined }, conf
   return lines;
 }
 
+/** Whoever can read the data folder owns what is in it: the owner gets a new token. */
+async function recover(config: Config): Promise<void> {
+  const { name, token } = await recoverOwner(config, openLog("error"));
+  process.stdout.write(
+    `A new token for ${name}; it is shown only now:\n\n  zyndra login ${config.publicUrl} --token ${token}\n\n`,
+  );
+}
+
 async function stop(config: Config, all: boolean): Promise<void> {
+  if (!existsSync(config.dataDir)) {
+    const hint = "run it in the checkout that was started, or name its folder: ZYNDRA_DATA=/path zyndra stop";
+    throw new UserError("not_found", `there is no Zyndra in ${config.dataDir}`, hint);
+  }
   const holder = await findHolder(config.dataDir);
   if (holder) {
     process.kill(holder.pid, "SIGTERM");

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -8,11 +9,12 @@ import { type Access, clientAddress, openRates, type Rates } from "./commands/ac
 import { commands } from "./commands/registry.ts";
 import { prepareSetup } from "./commands/setup.ts";
 import type { Config } from "./config.ts";
+import { insertAudit } from "./db/audit.ts";
 import { type Database, openDatabase } from "./db/client.ts";
-import { stopEmbeddedPostgres } from "./db/embedded/postgres.ts";
+import { startEmbeddedPostgres, stopEmbeddedPostgres } from "./db/embedded/postgres.ts";
 import { keepEmbeddedPostgres } from "./db/embedded/watch.ts";
 import { migrate } from "./db/migrate.ts";
-import { ensurePlatform } from "./db/people.ts";
+import { ensurePlatform, findFirstOwner, hasPlatform, insertToken } from "./db/people.ts";
 import type { Deps, Limits } from "./deps.ts";
 import { UserError } from "./errors.ts";
 import { openDeployLogs } from "./events/deploy-logs.ts";
@@ -26,7 +28,8 @@ import { openRepos } from "./repos/repos.ts";
 import { openLocalRuntime, stopAll } from "./runtime/local/local.ts";
 import { openRouter } from "./runtime/local/router.ts";
 import { type Keyring, openKeyring } from "./secrets/keyring.ts";
-import { claimDataFolder } from "./upkeep/data-folder.ts";
+import { newToken } from "./secrets/tokens.ts";
+import { claimDataFolder, findHolder } from "./upkeep/data-folder.ts";
 import { startJanitor } from "./upkeep/janitor.ts";
 import { createWeb } from "./web/web.ts";
 
@@ -83,6 +86,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
 
   const db = await openStore(config, log, onClose);
   onClose(() => db.close());
+  await assertKeyKept(db, dataDir);
   const keyring = await openKeyring({ dataDir });
   await checkKey(db, keyring, dataDir);
   const events = await openEvents(db, log);
@@ -226,6 +230,17 @@ async function databaseUrl(config: Config, log: Log, onClose: OnClose): Promise<
   }
 }
 
+/** A missing key must not be replaced by a new one, which opens nothing. @throws UserError */
+async function assertKeyKept(db: Database, dataDir: string): Promise<void> {
+  const folder = join(dataDir, "keys");
+  if (existsSync(folder) || !(await hasPlatform(db.db))) return;
+  throw new UserError(
+    "gone",
+    `${folder} is missing: it holds the key that this database was sealed with`,
+    "put the folder back, from a backup of the data folder",
+  );
+}
+
 /** A data folder's key must be the one that the database was sealed with. @throws UserError */
 async function checkKey(db: Database, keyring: Keyring, dataDir: string): Promise<void> {
   const row = await ensurePlatform(db.db, { id: randomUUID(), keyCheck: keyring.keyCheck() });
@@ -276,6 +291,35 @@ async function closeServer(server: Server): Promise<void> {
   const impatient = setTimeout(() => server.closeAllConnections(), 2_000);
   await closed;
   clearTimeout(impatient);
+}
+
+/**
+ * Makes a new token for the owner, on the machine itself. An embedded database that does not run is started for it, and
+ * ended again. @throws UserError not_found where there is no owner yet
+ */
+export async function recoverOwner(config: Config, log: Log): Promise<{ name: string; token: string }> {
+  if (config.database.kind === "embedded" && !existsSync(join(config.dataDir, "postgres"))) {
+    const hint = "run it in the checkout that was started, or name its folder: ZYNDRA_DATA=/path npm start -- recover";
+    throw new UserError("not_found", `there is no Zyndra in ${config.dataDir}`, hint);
+  }
+  const holder = await findHolder(config.dataDir);
+  const embedded =
+    config.database.kind === "embedded" ? await startEmbeddedPostgres({ dataDir: config.dataDir, log }) : undefined;
+  const db = openDatabase(embedded?.url ?? (config.database as { url: string }).url, log);
+  try {
+    const owner = await findFirstOwner(db.db);
+    if (!owner)
+      throw new UserError("not_found", "this Zyndra has no owner yet", "npm start prints how to become the owner");
+    const { token, id, secretHash } = newToken();
+    const label = `recovered ${new Date().toISOString().slice(0, 16)}`;
+    await insertToken(db.db, { id, orgId: owner.orgId, userId: owner.userId, label, secretHash });
+    const actor = { ...owner, role: "owner", door: "platform" } as const;
+    await insertAudit(db.db, actor, { command: "recover", subject: label, outcome: "done" });
+    return { name: owner.name, token };
+  } finally {
+    await db.close();
+    if (!holder) await embedded?.stop();
+  }
 }
 
 /** Ends every app and the embedded database of a data folder, also those that a killed platform left behind. */

@@ -30,7 +30,7 @@ function world(): World {
     words: process.argv.slice(2),
     calledAs: env.npm_command === "exec" ? "npx zyndra" : "zyndra",
     version: packageJson.version,
-    cwd: process.cwd(),
+    cwd: currentFolder(),
     configFolder: join(filled("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "zyndra"),
     userName: filled("USER") ?? nameOfUser(),
     override: { url: filled("ZYNDRA_URL"), token: filled("ZYNDRA_TOKEN"), app: filled("ZYNDRA_APP") },
@@ -42,6 +42,15 @@ function world(): World {
     isInteractive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     interrupted: interrupting.signal,
   };
+}
+
+/** A folder that was removed under our feet is as good as none. */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return "/";
+  }
 }
 
 /** https://no-color.org: any value but an empty one switches colours off. */

@@ -27,7 +27,7 @@ export const setConfig = defineCommand({
     const app = await lockApp(tx, found.id);
     await writeConfigVars(deps, tx, app, input.vars, actor.name);
     const names = Object.keys(input.vars);
-    const unmasked = names.filter((name) => !isMaskable(input.vars[name]!));
+    const unmasked = names.filter((name) => input.vars[name] !== "" && !isMaskable(input.vars[name]!));
     return changed(app.name, names, unmasked, await startConfigDeploy(tx, app, actor, names));
   },
   view: (result) => configView("set", result),

@@ -63,6 +63,14 @@ export const revoke = defineCommand({
   words: { positional: ["token"] },
   auditInput: ({ token }) => ({ token: clip(token, 20) }),
   async run({ tx, actor }, { token }) {
+    const own = await listTokens(tx, actor.orgId, actor.userId);
+    if (own.length === 1 && (own[0]!.id === token || own[0]!.label === token)) {
+      throw new UserError(
+        "conflict",
+        `${own[0]!.label} is your only token: without it you could not come back`,
+        "make another one first: zyndra tokens:create LABEL",
+      );
+    }
     const [ended] = await revokeToken(tx, actor.orgId, actor.userId, token);
     if (!ended)
       throw new UserError("not_found", `you have no token called "${clip(token, 20)}"`, "zyndra tokens lists them");

@@ -11,6 +11,23 @@ export async function ensurePlatform(db: Db, made: { id: string; keyCheck: strin
   return row!;
 }
 
+/** Whether this database belongs to an installation already. */
+export async function hasPlatform(db: Db): Promise<boolean> {
+  return (await db.select({ id: platform.id }).from(platform)).length > 0;
+}
+
+/** The owner who was there first; null before the platform is claimed. */
+export async function findFirstOwner(db: Db) {
+  const [row] = await db
+    .select({ userId: users.id, name: users.name, orgId: members.orgId })
+    .from(members)
+    .innerJoin(users, eq(users.id, members.userId))
+    .where(eq(members.role, "owner"))
+    .orderBy(members.createdAt)
+    .limit(1);
+  return row ?? null;
+}
+
 /** Puts a new setup code in place of the last one, as long as nobody has claimed the platform. */
 export async function replaceSetupCode(db: Db, codeHash: string): Promise<void> {
   await db.update(platform).set({ setupCodeHash: codeHash }).where(isNull(platform.claimedAt));

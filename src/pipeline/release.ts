@@ -64,7 +64,8 @@ async function makeRelease(
     id,
     deployId: deploy.id,
     buildId: build.id,
-    commit: build.commit,
+    // The same files may have been built for another commit.
+    commit: deploy.commit ?? live?.commit ?? build.commit,
     image: build.image!,
     processTypes: build.processTypes!,
     releaseCommand: build.releaseCommand,

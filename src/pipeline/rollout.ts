@@ -23,6 +23,9 @@ export async function rollOut(story: Story, release: MadeRelease): Promise<Rolle
   await story.advance("rolling_out");
   const wanted = await wantedFormation(deps, held, release.row.processTypes);
   write({ kind: "step", text: "Rolling out" });
+  for (const type of wanted.neverAsked) {
+    write({ kind: "text", text: `${type} does not run yet; zyndra ps:scale ${held.app.name} ${type}=1 starts it` });
+  }
   const outcome = await deps.runtime.rollout.apply(releaseSpec(held.app, release, wanted.formation), held.lease.fence, {
     write,
     maySwitch: () => story.commit((tx) => allowSwitch(tx, deploy.id)),
@@ -124,11 +127,17 @@ async function wantedFormation(
   deps: Pick<Deps, "db">,
   held: HeldApp,
   processTypes: ProcessTypes,
-): Promise<{ formation: Formation; revision: number }> {
+): Promise<{
+  formation: Formation;
+  revision: number /** Types that nobody has said a number for. */;
+  neverAsked: string[];
+}> {
   return deps.db.persist(async ({ db }) => {
     // The revision is read first: what changes in between is applied again afterwards.
     const app = await findAppById(db, held.app.id);
-    const formation = effectiveFormation(processTypes, await getFormation(db, held.app.id));
-    return { formation, revision: app?.formationRevision ?? 0 };
+    const asked = await getFormation(db, held.app.id);
+    const formation = effectiveFormation(processTypes, asked);
+    const neverAsked = Object.keys(formation).filter((type) => formation[type] === 0 && asked[type] === undefined);
+    return { formation, revision: app?.formationRevision ?? 0, neverAsked };
   }, held.signal);
 }

@@ -112,6 +112,8 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
     async end(status, cause) {
       await deps.deployLogs.stored(deploy.id);
       await commit((tx, app) => endUnsuccessful(deps, tx, app, deploy.id, status, masked(cause)));
+      const { headline: why } = masked(cause);
+      deps.log.info({ app: held.app.name, deploy: deploy.number, status, why }, "deploy ended");
     },
     close: unwatch,
   };

@@ -21,7 +21,8 @@ export async function claimDataFolder(dataDir: string, url: string): Promise<() 
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     const holder = await findHolder(dataDir);
     if (holder) {
-      const hint = `stop it first, or choose another folder: ZYNDRA_DATA=/path npm start`;
+      const hint =
+        "end it first (zyndra stop, in the folder it was started in), or choose another: ZYNDRA_DATA=/path npm start";
       throw new UserError("conflict", `another Zyndra (pid ${holder.pid}, ${holder.url}) runs on ${dataDir}`, hint);
     }
     const mine: Holder = { pid: process.pid, mark: (await markOf(process.pid)) ?? "", url };

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,7 +11,7 @@ import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { getPage } from "../support/get-page.ts";
 import { newPusher, type Pusher } from "../support/pusher.ts";
-import { askOver, claimSpawned, type SpawnedPlatform, spawnPlatform } from "../support/spawned-platform.ts";
+import { askOver, claimSpawned, runMain, type SpawnedPlatform, spawnPlatform } from "../support/spawned-platform.ts";
 
 let dataDir: string;
 let gates: string;
@@ -157,4 +157,42 @@ test("a database that is away for ten seconds delays a deploy, and nothing of it
     await stopEmbeddedPostgres(elsewhere);
     await rm(elsewhere, { recursive: true, force: true });
   }
+});
+
+test("an owner who lost the token gets another one on the machine itself, whether the platform runs or not", async () => {
+  for (const isRunning of [true, false]) {
+    if (!isRunning) await platform.kill9();
+    const { code, output } = await runMain(env, ["recover"]);
+    expect(code, output).toBe(0);
+    if (!isRunning) platform = await spawnPlatform(env);
+    const recovered = /zyndra login \S+ --token (\S+)/.exec(output)![1]!;
+    expect(await askOver(platform.url, recovered, "apps:list", {})).toMatchObject([{ name: "shop" }]);
+  }
+});
+
+test("what is not there cannot be stopped or recovered, and a missing key is not replaced", async () => {
+  const nowhere = { ...env, ZYNDRA_DATA: join(dataDir, "nowhere") };
+  for (const words of [["stop", "--all"], ["recover"]]) {
+    const { code, output } = await runMain(nowhere, words);
+    expect(output).toMatch(/^error: there is no Zyndra in .*nowhere\nhint: .*ZYNDRA_DATA=/);
+    expect(code).toBe(1);
+  }
+  await platform.kill9();
+  await rename(join(dataDir, "keys"), join(dataDir, "keys.away"));
+  const { code, output } = await runMain(env, []);
+  expect(output).toMatch(/error: .*keys is missing: it holds the key/);
+  expect(code).toBe(1);
+  await rename(join(dataDir, "keys.away"), join(dataDir, "keys"));
+  platform = await spawnPlatform(env);
+});
+
+test("a second platform on the same data folder, or on a taken port, is refused in a sentence", async () => {
+  const other = String(await freePort());
+  const same = await runMain({ ...env, PORT: other }, []);
+  expect(same.output).toMatch(/^error: another Zyndra \(pid \d+, \S+\) runs on .*\nhint: /);
+  const elsewhere = await runMain({ ...env, ZYNDRA_DATA: join(dataDir, "another") }, []);
+  expect(elsewhere.output).toMatch(
+    /^error: port \d+ of 127\.0\.0\.1 is taken by another program\nhint: choose another: PORT=/,
+  );
+  expect([same.code, elsewhere.code]).toEqual([1, 1]);
 });

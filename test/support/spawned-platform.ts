@@ -47,9 +47,22 @@ export async function spawnPlatform(env: Record<string, string>): Promise<Spawne
   };
 }
 
-function startMain(env: Record<string, string>): ChildProcess {
+/** Runs `main.ts` with words, to its end. */
+export async function runMain(
+  env: Record<string, string>,
+  words: string[],
+): Promise<{ code: number | null; output: string }> {
+  const child = startMain(env, words);
+  let output = "";
+  child.stdout!.on("data", (chunk) => (output += chunk));
+  child.stderr!.on("data", (chunk) => (output += chunk));
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { code, output };
+}
+
+function startMain(env: Record<string, string>, words: string[] = []): ChildProcess {
   const base = { PATH: process.env.PATH, HOME: process.env.HOME, LOG_LEVEL: "warn" };
-  return spawn(process.execPath, [main], { env: { ...base, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, [main, ...words], { env: { ...base, ...env }, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** Makes ana the owner with the code that the platform printed; answers her token. */
