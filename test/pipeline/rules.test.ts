@@ -150,6 +150,35 @@ describe("5 and 6: main", () => {
   });
 });
 
+test("what went live in the moment of a crash is mirrored and told by whoever looks at the app next", async () => {
+  await commitAndPush();
+  const { id, mainCommit } = await app();
+  const [deploy] = (await deploys()) as (Row & { id: string })[];
+  const { db } = platform.deps.db;
+  await platform.deps.repos.moveRef(id, "refs/heads/main", (await olderCommit(id))!, mainCommit, { holdsLease: true });
+  const { rows } = await db.execute(sql`select last_seq from topics where name = ${`deploy:${deploy!.id}`}`);
+  await db.execute(sql`update deploys set told_at = null where id = ${deploy!.id}`);
+  const told = platform.deps.events.follow(
+    `deploy:${deploy!.id}`,
+    Number(rows[0]!.last_seq),
+    AbortSignal.timeout(10_000),
+  );
+  const texts: string[] = [];
+  for await (const { data } of told) {
+    texts.push(data.type);
+    if (data.type === "deploy") break;
+  }
+  expect(texts).toEqual(["log", "deploy"]);
+  expect(await remoteMain()).toBe(mainCommit);
+});
+
+/** Another commit that the repository has: pushed to a branch. */
+async function olderCommit(appId: string): Promise<string | null> {
+  await pusher.commit({ "other.txt": "other" });
+  await pusher.push("main:other");
+  return platform.deps.repos.resolveCommit(appId, "other");
+}
+
 describe("10: config", () => {
   test("before the first push no deploy is made, and the push takes the vars", async () => {
     expect((await ask("config:set", { vars: ["A=1"] })).view.text).toContain("the next push takes it");
