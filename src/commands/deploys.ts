@@ -74,7 +74,11 @@ export const deploy = defineCommand({
         input.ref === undefined
           ? "nothing was pushed to main yet"
           : `no branch, tag or commit "${clip(input.ref)}" was pushed`;
-      throw new UserError("not_found", `${app.name}: ${what}`, "git push zyndra main");
+      throw new UserError(
+        "not_found",
+        `${app.name}: ${what}`,
+        input.ref === undefined ? "git push zyndra main" : "git ls-remote zyndra lists what was pushed",
+      );
     }
     const { subject } = await deps.repos.commitInfo(app.id, commit);
     const request = {

@@ -31,13 +31,22 @@ export async function endUnsuccessful(
     { kind: "intro", text: "" },
     { kind: "error", text: cause.detail ? `${cause.headline}: ${cause.detail}` : cause.headline },
     ...hintsOf(app, ended, cause).map((text) => ({ kind: "hint", text }) as const),
-    ...(cause.lastLines ?? []).map((text) => ({ kind: "output", text }) as const),
+    ...lastLines(ended, cause),
     { kind: "text", text: `${keeps}whole log: zyndra deploys:logs ${app.name} ${ended.number}` },
   ];
   await publish(tx, deployTopic(deployId), app, [
     { type: "log", lines },
     { type: "deploy", status, headline: headline(facts), cause },
   ]);
+}
+
+/** What a process said before it died. What a build or a release command said is in the log already, just above. */
+function lastLines(ended: DeployRow, { lastLines = [] }: Cause): LogLine[] {
+  if (ended.rolloutStartedAt === null || lastLines.length === 0) return [];
+  return [
+    { kind: "text", text: "its last lines:" },
+    ...lastLines.map((text) => ({ kind: "output", text: `  ${text}` }) as const),
+  ];
 }
 
 /** What to do now; after a change of config vars also that they stay as they were set, and how to take them back. */
