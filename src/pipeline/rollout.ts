@@ -129,7 +129,8 @@ async function wantedFormation(
   processTypes: ProcessTypes,
 ): Promise<{
   formation: Formation;
-  revision: number /** Types that nobody has said a number for. */;
+  revision: number;
+  /** Types that nobody has said a number for. */
   neverAsked: string[];
 }> {
   return deps.db.persist(async ({ db }) => {

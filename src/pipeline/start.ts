@@ -134,7 +134,8 @@ function introduction(app: AppRow, deploy: DeployRow): LogLine[] {
   return [{ kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}` }];
 }
 
-function refuseWhereGoing(app: AppRow): void {
+/** @throws UserError gone for an app that is being destroyed: nothing new begins there */
+export function refuseWhereGoing(app: AppRow): void {
   if (app.destroyRequestedAt === null) return;
   throw new UserError("gone", `${app.name} is being destroyed, as ${app.destroyRequestedBy} asked`);
 }

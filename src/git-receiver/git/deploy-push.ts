@@ -12,6 +12,7 @@ import { mayAct } from "../../model/actor.ts";
 import { plainLine } from "../../model/log-line.ts";
 import { parsePushOptions } from "../../model/push-options.ts";
 import { followDeploy } from "../../pipeline/follow.ts";
+import { refuseWhereGoing } from "../../pipeline/start.ts";
 import { isZeroId, type Push, type ReceiverPolicy, type RefUpdate, type RefVerdict } from "./push.ts";
 
 /** The branch that is deployed; all others are stored. */
@@ -31,9 +32,7 @@ export function createPushPolicy(deps: Deps & { rates: Rates; access: Access }):
       if (need === "push" && !mayAct(actor.role, "developer")) {
         throw new UserError("forbidden", `pushing to ${name} needs the role developer; ${actor.name} is ${actor.role}`);
       }
-      if (app.destroyRequestedAt !== null) {
-        throw new UserError("gone", `${name} is being destroyed, as ${app.destroyRequestedBy} asked`);
-      }
+      refuseWhereGoing(app);
       return { appId: app.id, appName: app.name, gitDir: await deps.repos.ensureRepo(app.id) };
     },
 
