@@ -75,12 +75,12 @@ function tellCause(world: World, { detail, hint, lastLines }: Cause): void {
 }
 
 type AppFollow = Extract<Follow, { kind: "app" }>;
-type Scaled = { formation: Record<string, number>; revision: number; cause?: Cause };
+type Applied = { formation: Record<string, number>; revision: number; cause?: Cause };
 
 /** Waits until what was asked of an app has been done. */
 async function followApp(call: Call, server: Server, what: AppFollow): Promise<number> {
   const { world } = call;
-  const { appName, until, after } = what;
+  const { appName, until, after, done } = what;
   const request = (lastId: string | undefined) => ({
     path: `/api/apps/${encodeURIComponent(appName)}/follow?after=${lastId ?? after}`,
   });
@@ -95,11 +95,11 @@ async function followApp(call: Call, server: Server, what: AppFollow): Promise<n
           `${appName} is gone`,
         );
       }
-      if (message.event === "scaled" && until !== "destroyed") {
-        const { formation, revision } = message.data as Scaled;
-        if (revision < until.scaledTo) continue;
+      if (message.event === "applied" && until !== "destroyed") {
+        const { formation, revision } = message.data as Applied;
+        if (revision < until.applied) continue;
         const runs = Object.entries(formation).map(([type, count]) => `${type}=${count}`);
-        return tellDone(call, cause, `${appName} runs ${runs.join(" ")}`);
+        return tellDone(call, cause, done ?? `${appName} runs ${runs.join(" ")}`);
       }
     }
   } catch (error) {

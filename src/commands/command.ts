@@ -55,7 +55,16 @@ export type Follow =
       number: number /** Return at once if asked to. */;
       detach: boolean;
     }
-  | { kind: "app"; appName: string; appId: string; until: { scaledTo: number } | "destroyed"; after: number }
+  | {
+      kind: "app";
+      appName: string;
+      appId: string;
+      /** A revision of what is wanted of the app, or its end. */
+      until: { applied: number } | "destroyed";
+      after: number;
+      /** What is true then; absent: what it runs. */
+      done?: string;
+    }
   | { kind: "logs"; appName: string; appId: string; lines: number; process?: string; tail: boolean };
 
 export type CommandContext = {

@@ -6,7 +6,7 @@ import type { DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct } from "../model/actor.ts";
 import { ConfigAssignments, ConfigName } from "../model/config-vars.ts";
-import { readConfigVars, writeConfigVars } from "../pipeline/config-snapshot.ts";
+import { readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
 import { startConfigDeploy } from "../pipeline/start.ts";
 import { isMaskable } from "../secrets/masker.ts";
 import { type CommandContext, defineCommand, type Follow } from "./command.ts";

@@ -89,5 +89,5 @@ export const scale = defineCommand({
       .join(" ")}${isLive ? "" : "; it takes effect with the first push"}`,
   }),
   follow: ({ appName, appId, revision, after, isLive }) =>
-    isLive ? { kind: "app", appName, appId, until: { scaledTo: revision }, after } : undefined,
+    isLive ? { kind: "app", appName, appId, until: { applied: revision }, after } : undefined,
 });

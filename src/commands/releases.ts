@@ -3,7 +3,9 @@ import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
 import { deleteConfigVars, listConfigVars } from "../db/config-vars.ts";
 import { getRollbackTarget, listReleases } from "../db/releases.ts";
-import { changedNames, readConfigVars, readSnapshot, writeConfigVars } from "../pipeline/config-snapshot.ts";
+import { readSnapshot } from "../pipeline/config-snapshot.ts";
+import { changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
+import { ownVars } from "../pipeline/effective-config.ts";
 import { startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
@@ -65,7 +67,7 @@ export const rollback = defineCommand({
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const target = await getRollbackTarget(tx, app, input.version);
     // The vars go back at once: what is set from now on is newer than the rollback, and wins.
-    const wanted = await readSnapshot(deps, tx, target);
+    const wanted = ownVars(await readSnapshot(deps, tx, target));
     const restored = changedNames(await readConfigVars(deps, tx, app), wanted);
     const unwanted = (await listConfigVars(tx, app.id)).map(({ name }) => name).filter((name) => !(name in wanted));
     await deleteConfigVars(tx, app.id, unwanted);

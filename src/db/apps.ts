@@ -78,7 +78,7 @@ export async function getFormation(db: Db, appId: string): Promise<Formation> {
   return Object.fromEntries(rows.map((row) => [row.processType, row.count]));
 }
 
-/** Writes the counts that changed; answers the app's new formation revision. */
+/** Writes the counts that changed; answers the revision at which they hold. */
 export async function setFormation(tx: Db, app: AppRow, changes: Formation): Promise<number> {
   for (const [processType, count] of Object.entries(changes)) {
     await tx
@@ -86,11 +86,19 @@ export async function setFormation(tx: Db, app: AppRow, changes: Formation): Pro
       .values({ appId: app.id, orgId: app.orgId, projectId: app.projectId, processType, count })
       .onConflictDoUpdate({ target: [formations.appId, formations.processType], set: { count } });
   }
+  return changeApp(tx, app.id, {});
+}
+
+/** What can be changed about a running app without a release. */
+export type AppChange = Partial<Pick<AppRow, "name" | "restarts" | "maintenanceSince" | "maintenanceBy">>;
+
+/** Writes a change that the runtime has to follow; answers the revision at which it holds. The ring for it is the caller's. */
+export async function changeApp(tx: Db, appId: string, change: AppChange): Promise<number> {
   const [row] = await tx
     .update(apps)
-    .set({ formationRevision: sql`${apps.formationRevision} + 1` })
-    .where(eq(apps.id, app.id))
-    .returning({ revision: apps.formationRevision });
+    .set({ ...change, wantedRevision: sql`${apps.wantedRevision} + 1` })
+    .where(eq(apps.id, appId))
+    .returning({ revision: apps.wantedRevision });
   return row!.revision;
 }
 

@@ -1,5 +1,6 @@
 import { and, desc, eq, isNotNull, ne, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
+import type { AppSettings } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
 import type { ProcessTypes } from "../model/process-types.ts";
 import type { Db } from "./client.ts";
@@ -45,6 +46,7 @@ export type BuildEnding =
       image: string;
       processTypes: ProcessTypes;
       releaseCommand: string | null;
+      settings: AppSettings;
       summary: string;
       sizeBytes: number;
     }
@@ -69,6 +71,8 @@ export type NewRelease = Pick<
   | "processTypes"
   | "releaseCommand"
   | "sealedConfig"
+  | "configOrigins"
+  | "settings"
   | "description"
   | "createdBy"
 >;
@@ -139,9 +143,12 @@ export async function listReleases(db: Db, appId: string, limit: number) {
 }
 
 /** The sealed config vars of all of an app's releases. */
-export async function listSnapshots(db: Db, appId: string): Promise<Pick<ReleaseRow, "id" | "sealedConfig">[]> {
+export async function listSnapshots(
+  db: Db,
+  appId: string,
+): Promise<Pick<ReleaseRow, "id" | "sealedConfig" | "configOrigins">[]> {
   return db
-    .select({ id: releases.id, sealedConfig: releases.sealedConfig })
+    .select({ id: releases.id, sealedConfig: releases.sealedConfig, configOrigins: releases.configOrigins })
     .from(releases)
     .where(eq(releases.appId, appId));
 }
@@ -149,23 +156,23 @@ export async function listSnapshots(db: Db, appId: string): Promise<Pick<Release
 /** What is live from now on; a push moves main with it, in the same transaction. */
 export async function markLive(
   tx: Db,
-  live: { appId: string; releaseId: string; mainCommit: string | undefined; formationRevision: number },
+  live: { appId: string; releaseId: string; mainCommit: string | undefined; revision: number },
 ): Promise<void> {
   await tx.update(releases).set({ liveAt: sql`now()` }).where(eq(releases.id, live.releaseId));
   await tx
     .update(apps)
     .set({
       liveReleaseId: live.releaseId,
-      formationAppliedRevision: sql`greatest(${apps.formationAppliedRevision}, ${live.formationRevision})`,
+      appliedRevision: sql`greatest(${apps.appliedRevision}, ${live.revision})`,
       ...(live.mainCommit === undefined ? {} : { mainCommit: live.mainCommit }),
     })
     .where(eq(apps.id, live.appId));
 }
 
-/** What runs has caught up with this revision of the formation. */
-export async function markFormationApplied(tx: Db, appId: string, revision: number): Promise<void> {
+/** What runs has caught up with this revision of what is wanted. */
+export async function markApplied(tx: Db, appId: string, revision: number): Promise<void> {
   await tx
     .update(apps)
-    .set({ formationAppliedRevision: sql`greatest(${apps.formationAppliedRevision}, ${revision})` })
+    .set({ appliedRevision: sql`greatest(${apps.appliedRevision}, ${revision})` })
     .where(eq(apps.id, appId));
 }

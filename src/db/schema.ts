@@ -15,10 +15,17 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 import type { Role } from "../model/actor.ts";
+import type { AddonKind, AddonState } from "../model/addons.ts";
+import type { AppSettings } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
 import type { DeployKind, DeployStatus } from "../model/deploy.ts";
 import type { EventData } from "../model/event.ts";
-import type { ProcessTypes } from "../model/process-types.ts";
+import type { ProcessTypes, Restarts } from "../model/process-types.ts";
+
+/** `lost`: its worker died. `skipped`: the run before still went on. */
+export type CronRunStatus = "running" | "done" | "failed" | "skipped" | "lost";
+/** `waiting` until somebody watches it; `lost`: whoever ran it died. */
+export type RunStatus = "waiting" | "running" | "ended" | "lost";
 
 /** When something happened, by the database's clock: the machines' own clocks decide nothing. */
 const moment = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -124,9 +131,20 @@ export const apps = pgTable(
     liveReleaseId: uuid("live_release_id"),
     deployCount: integer("deploy_count").notNull().default(0),
     releaseCount: integer("release_count").notNull().default(0),
-    /** Counts changes of config vars and of the formation; what runs has caught up when the `applied` one is equal. */
-    formationRevision: integer("formation_revision").notNull().default(0),
-    formationAppliedRevision: integer("formation_applied_revision").notNull().default(0),
+    /**
+     * Counts what is changed about the running app without a release: formation, domains, maintenance, restarts, its name.
+     * What runs has caught up when the applied one is equal.
+     */
+    wantedRevision: integer("wanted_revision").notNull().default(0),
+    appliedRevision: integer("applied_revision").notNull().default(0),
+    restarts: jsonb("restarts").$type<Restarts>().notNull().default({}),
+    /** Since when the router answers with a page instead of the app; null = it does not. */
+    maintenanceSince: moment("maintenance_since"),
+    maintenanceBy: text("maintenance_by"),
+    /** While locked, no source work starts. */
+    lockedAt: moment("locked_at"),
+    lockedBy: text("locked_by"),
+    lockReason: text("lock_reason"),
     /** The work that holds the lease, or null: a name made anew for each claim. */
     leaseHolder: uuid("lease_holder"),
     leaseUntil: moment("lease_until"),
@@ -197,6 +215,8 @@ export const builds = pgTable(
     summary: text("summary"),
     sizeBytes: bigint("size_bytes", { mode: "number" }),
     cause: jsonb("cause").$type<Cause>(),
+    /** What the commit's own files say; null = it was built before they were read. */
+    settings: jsonb("settings").$type<AppSettings>(),
     createdAt: createdAt(),
     finishedAt: moment("finished_at"),
   },
@@ -228,6 +248,9 @@ export const releases = pgTable(
     releaseCommand: text("release_command"),
     /** All config vars of this release as one sealed JSON text. */
     sealedConfig: text("sealed_config").notNull(),
+    /** Where config vars come from that nobody has set: `{"DATABASE_URL": "add-on db", "LOG_LEVEL": "zyndra.yml:31"}`. */
+    configOrigins: jsonb("config_origins").$type<Record<string, string>>().notNull().default({}),
+    settings: jsonb("settings").$type<AppSettings>().notNull().default({}),
     /** What it is, e.g. `3f2c1ab Sell hats`, `config: LOG_LEVEL`, `rollback to v3`. */
     description: text("description").notNull(),
     createdBy: text("created_by").notNull(),
@@ -267,6 +290,8 @@ export const deploys = pgTable(
     skipCache: boolean("skip_cache").notNull().default(false),
     /** The deploy that a retry repeats. */
     retryOf: integer("retry_of"),
+    /** Why it was started although the app was locked. */
+    forceReason: text("force_reason"),
     buildId: uuid("build_id"),
     releaseId: uuid("release_id"),
     releaseCommandDoneAt: moment("release_command_done_at"),
@@ -305,6 +330,130 @@ export const deploys = pgTable(
       sql`${table.status} in ('queued', 'building', 'releasing', 'rolling_out', 'live', 'failed', 'cancelled', 'superseded')`,
     ),
     check("deploys_kind", sql`${table.kind} in ('push', 'deploy', 'rollback', 'config')`),
+  ],
+);
+
+/** A database or a volume of a project. Its apps reach it through attachments. */
+export const addons = pgTable(
+  "addons",
+  {
+    id: uuid("id").primaryKey(),
+    orgId: uuid("org_id").notNull(),
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id),
+    kind: text("kind").$type<AddonKind>().notNull(),
+    name: text("name").notNull(),
+    state: text("state").$type<AddonState>().notNull().default("creating"),
+    /** How it is reached (`AddonAccess` as sealed JSON); null until it is available. */
+    sealedAccess: text("sealed_access"),
+    /** Why it could not be made. */
+    cause: jsonb("cause").$type<Cause>(),
+    createdBy: text("created_by").notNull(),
+    createdAt: createdAt(),
+    /** Whoever works on it holds it until then. */
+    leaseUntil: moment("lease_until"),
+    destroyRequestedAt: moment("destroy_requested_at"),
+    destroyRequestedBy: text("destroy_requested_by"),
+  },
+  (table) => [
+    unique("addons_name").on(table.projectId, table.name),
+    check("addons_kind", sql`${table.kind} in ('postgres', 'volume')`),
+    check("addons_state", sql`${table.state} in ('creating', 'available', 'failed', 'destroying')`),
+  ],
+);
+
+/** An add-on's config vars in an app. `prefix` begins their names: DATABASE_URL, DATABASE_HOST, … */
+export const attachments = pgTable(
+  "attachments",
+  {
+    addonId: uuid("addon_id")
+      .notNull()
+      .references(() => addons.id),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
+    orgId: uuid("org_id").notNull(),
+    projectId: uuid("project_id").notNull(),
+    prefix: text("prefix").notNull(),
+    /** Where a volume is mounted, e.g. `/app/uploads`. */
+    mountPath: text("mount_path"),
+    createdBy: text("created_by").notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.addonId, table.appId] }),
+    unique("attachments_prefix").on(table.appId, table.prefix),
+    unique("attachments_mount").on(table.appId, table.mountPath),
+  ],
+);
+
+/** A host name besides the app's own; it leads to one app. */
+export const domains = pgTable(
+  "domains",
+  {
+    host: text("host").primaryKey(),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
+    orgId: uuid("org_id").notNull(),
+    projectId: uuid("project_id").notNull(),
+    createdBy: text("created_by").notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [index("domains_of_app").on(table.appId)],
+);
+
+/** One due moment of a cron entry: whoever inserts the row runs it, so that each runs once. */
+export const cronRuns = pgTable(
+  "cron_runs",
+  {
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
+    orgId: uuid("org_id").notNull(),
+    projectId: uuid("project_id").notNull(),
+    /** The entry's name in the app's files. */
+    name: text("name").notNull(),
+    dueAt: moment("due_at").notNull(),
+    status: text("status").$type<CronRunStatus>().notNull().default("running"),
+    version: integer("version").notNull(),
+    exitCode: integer("exit_code"),
+    reason: text("reason"),
+    startedAt: moment("started_at").notNull().defaultNow(),
+    /** A running one whose worker died is over by then. */
+    leaseUntil: moment("lease_until"),
+    finishedAt: moment("finished_at"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.appId, table.name, table.dueAt] }),
+    check("cron_runs_status", sql`${table.status} in ('running', 'done', 'failed', 'skipped', 'lost')`),
+  ],
+);
+
+/** A command that somebody runs once in an app's image and environment (`run`). */
+export const runs = pgTable(
+  "runs",
+  {
+    id: uuid("id").primaryKey(),
+    appId: uuid("app_id")
+      .notNull()
+      .references(() => apps.id, { onDelete: "cascade" }),
+    orgId: uuid("org_id").notNull(),
+    projectId: uuid("project_id").notNull(),
+    releaseId: uuid("release_id").notNull(),
+    command: text("command").notNull(),
+    userId: uuid("user_id"),
+    actorName: text("actor_name").notNull(),
+    status: text("status").$type<RunStatus>().notNull().default("waiting"),
+    exitCode: integer("exit_code"),
+    createdAt: createdAt(),
+    startedAt: moment("started_at"),
+    finishedAt: moment("finished_at"),
+  },
+  (table) => [
+    index("runs_of_app").on(table.appId, table.createdAt),
+    check("runs_status", sql`${table.status} in ('waiting', 'running', 'ended', 'lost')`),
   ],
 );
 
@@ -368,3 +517,8 @@ export type AppRow = typeof apps.$inferSelect;
 export type DeployRow = typeof deploys.$inferSelect;
 export type ReleaseRow = typeof releases.$inferSelect;
 export type BuildRow = typeof builds.$inferSelect;
+export type AddonRow = typeof addons.$inferSelect;
+export type AttachmentRow = typeof attachments.$inferSelect;
+export type DomainRow = typeof domains.$inferSelect;
+export type CronRunRow = typeof cronRuns.$inferSelect;
+export type RunRow = typeof runs.$inferSelect;

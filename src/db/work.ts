@@ -70,7 +70,7 @@ export async function holdFence(tx: Db, lease: Lease): Promise<AppRow> {
 
 const hasWork = sql`(
   ${apps.destroyRequestedAt} is not null
-  or ${apps.formationRevision} > ${apps.formationAppliedRevision}
+  or ${apps.wantedRevision} > ${apps.appliedRevision}
   or exists (
     select 1 from ${deploys}
     where ${deploys.appId} = ${apps.id}

@@ -11,8 +11,8 @@ export type EventData =
   | { type: "deploy"; status: DeployStatus; headline: string; cause?: Cause; version?: number }
   /** Someone asked a deploy to end. */
   | { type: "cancel"; by: string }
-  /** What runs was changed without a deploy. */
-  | { type: "scaled"; formation: Formation; revision: number; cause?: Cause }
+  /** What runs has caught up with what was changed about the app without a release, up to this revision. */
+  | { type: "applied"; formation: Formation; revision: number; cause?: Cause }
   | { type: "destroyed"; by: string; cause?: Cause };
 
 export type StoredEvent = { topic: string; seq: number; at: Date; data: EventData };

@@ -3,7 +3,8 @@ import { endBuild, findBuildByInputs, getBuild, getRelease, insertBuild } from "
 import type { BuildRow } from "../db/schema.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration } from "../model/deploy.ts";
-import { type ConfigVars, readConfigVars } from "./config-snapshot.ts";
+import type { ConfigVars } from "./config-vars.ts";
+import { readEffectiveConfig } from "./effective-config.ts";
 import type { Story } from "./story.ts";
 
 /** An image to release, or why there is none. */
@@ -75,7 +76,15 @@ async function build(story: Story, row: BuildRow, config: ConfigVars): Promise<B
   }
   const { image, processTypes, releaseCommand = null, summary, sizeBytes } = outcome;
   const ended = await story.commit((tx) =>
-    endBuild(tx, row.id, { status: "succeeded", image, processTypes, releaseCommand, summary, sizeBytes }),
+    endBuild(tx, row.id, {
+      status: "succeeded",
+      image,
+      processTypes,
+      releaseCommand,
+      settings: {},
+      summary,
+      sizeBytes,
+    }),
   );
   deps.log.info(
     { app: held.app.name, deploy: deploy.number, took: duration(performance.now() - startedAt) },
@@ -86,9 +95,9 @@ async function build(story: Story, row: BuildRow, config: ConfigVars): Promise<B
 
 async function currentConfig(story: Story): Promise<ConfigVars> {
   const { deps, held } = story;
-  const config = await deps.db.persist(({ db }) => readConfigVars(deps, db, held.app), held.signal);
+  const config = await deps.db.persist(({ db }) => readEffectiveConfig(deps, db, held.app, {}), held.signal);
   story.hide(config);
-  return config;
+  return config.vars;
 }
 
 /** All that decides what comes out: the files, the config vars (they are there at build time) and the builder with its tools. */

@@ -28,7 +28,7 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
     const rollout = await rollOut(story, release);
     if (!rollout.ok) return await story.end(rollout.cancelled ? "cancelled" : "failed", rollout.cause);
 
-    await goLive(story, release.row, rollout.formationRevision);
+    await goLive(story, release.row, rollout.revision);
   } catch (error) {
     await endBroken(story, error);
   } finally {

@@ -3,13 +3,15 @@ import type { AppRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
 import { createMasker, type Masker } from "../secrets/masker.ts";
-import { type ConfigVars, openSnapshot, orgKeyOf, readConfigVars } from "./config-snapshot.ts";
+import { openSnapshot } from "./config-snapshot.ts";
+import { orgKeyOf } from "./config-vars.ts";
+import { type EffectiveConfig, readEffectiveConfig, secretVars } from "./effective-config.ts";
 
-/** Hides the values of these config vars wherever they stand. */
-export function maskerOf(...configs: ConfigVars[]): Masker {
+/** Hides what is secret in these config vars wherever it stands. */
+export function maskerOf(...configs: EffectiveConfig[]): Masker {
   const distinct = new Map<string, { name: string; value: string }>();
   for (const config of configs) {
-    for (const [name, value] of Object.entries(config)) distinct.set(`${name}=${value}`, { name, value });
+    for (const [name, value] of Object.entries(secretVars(config))) distinct.set(`${name}=${value}`, { name, value });
   }
   return createMasker([...distinct.values()]);
 }
@@ -25,7 +27,7 @@ export async function appMasker(
   const { db } = deps.db;
   const key = await orgKeyOf(deps, db, app.orgId);
   const before = (await listSnapshots(db, app.id)).map((sealed) => openSnapshot(key, app.orgId, sealed));
-  return maskerOf(await readConfigVars(deps, db, app), ...before);
+  return maskerOf(await readEffectiveConfig(deps, db, app, {}), ...before);
 }
 
 /** A cause with its secrets hidden. */

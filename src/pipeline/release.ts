@@ -5,19 +5,14 @@ import { findLiveRelease, findReleaseOf, insertRelease } from "../db/releases.ts
 import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration, shortId } from "../model/deploy.ts";
-import type { ReleaseSpec } from "../runtime/runtime.ts";
-import {
-  type ConfigVars,
-  changedNames,
-  orgKeyOf,
-  readConfigVars,
-  readSnapshot,
-  sealSnapshot,
-} from "./config-snapshot.ts";
+import { readSnapshot, sealSnapshot } from "./config-snapshot.ts";
+import { type ConfigVars, changedNames, orgKeyOf } from "./config-vars.ts";
+import { type EffectiveConfig, readEffectiveConfig } from "./effective-config.ts";
 import type { Story } from "./story.ts";
+import { readWanted, releaseSpec } from "./wanted.ts";
 
 /** A release of this deploy, with its config vars in the clear. `unchanged` = it is live already, nothing is to be done. */
-export type MadeRelease = { row: ReleaseRow; config: ConfigVars; unchanged: boolean };
+export type MadeRelease = { row: ReleaseRow; config: EffectiveConfig; unchanged: boolean };
 
 /** Image + config vars as they are now → vN: the second chapter. */
 export async function ensureRelease(story: Story, built: { build: BuildRow }): Promise<MadeRelease> {
@@ -48,13 +43,14 @@ async function makeRelease(
   build: BuildRow,
 ): Promise<MadeRelease & { summary: string }> {
   const { deps, deploy } = story;
-  const config = await readConfigVars(deps, tx, app);
+  const settings = build.settings ?? {};
+  const config = await readEffectiveConfig(deps, tx, app, settings);
   // The answer to a first try may have been lost: then the release is there.
   const made = await findReleaseOf(tx, deploy.id);
   if (made) return { row: made, config: await readSnapshot(deps, tx, made), unchanged: false, summary: "" };
   const live = await findLiveRelease(tx, app);
   const liveConfig = live ? await readSnapshot(deps, tx, live) : undefined;
-  const changed = liveConfig ? changedNames(liveConfig, config) : [];
+  const changed = liveConfig ? changedNames(liveConfig.vars, config.vars) : [];
   if (deploy.kind === "config" && live && changed.length === 0) {
     await noteDeploy(tx, deploy.id, { releaseId: live.id });
     return { row: live, config, unchanged: true, summary: "" };
@@ -68,13 +64,15 @@ async function makeRelease(
     commit: deploy.commit ?? live?.commit ?? build.commit,
     image: build.image!,
     processTypes: build.processTypes!,
-    releaseCommand: build.releaseCommand,
-    sealedConfig: sealSnapshot(await orgKeyOf(deps, tx, app.orgId), app.orgId, id, config),
+    releaseCommand: settings.hooks?.release?.command ?? build.releaseCommand,
+    sealedConfig: sealSnapshot(await orgKeyOf(deps, tx, app.orgId), app.orgId, id, config.vars),
+    configOrigins: config.origins,
+    settings,
     description: describe(story),
     createdBy: deploy.actorName,
   });
   await noteDeploy(tx, deploy.id, { releaseId: id });
-  return { row, config, unchanged: false, summary: configSummary(config, live, changed) };
+  return { row, config, unchanged: false, summary: configSummary(config.vars, live, changed) };
 }
 
 function describe(story: Story): string {
@@ -111,7 +109,8 @@ export async function runReleaseCommand(
     write(line);
   };
   try {
-    const spec = releaseSpec(story.held.app, release, {});
+    const wanted = await deps.db.persist(({ db }) => readWanted(db, story.held.app, release.row), story.held.signal);
+    const spec = releaseSpec(story.held.app, release, wanted);
     const exitCode = await deps.runtime.processes.run(spec, command, keepLast, AbortSignal.any([signal, timeout]));
     if (exitCode === 0) {
       await story.note({ releaseCommandDone: true });
@@ -137,23 +136,4 @@ export async function runReleaseCommand(
       },
     };
   }
-}
-
-/** What a runtime needs to know of a release. */
-export function releaseSpec(
-  app: AppRow,
-  release: { row: ReleaseRow; config: ConfigVars },
-  formation: Record<string, number>,
-): ReleaseSpec {
-  const { row, config } = release;
-  return {
-    appId: app.id,
-    appName: app.name,
-    releaseId: row.id,
-    version: row.version,
-    image: row.image,
-    env: config,
-    processTypes: row.processTypes,
-    formation,
-  };
 }

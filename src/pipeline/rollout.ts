@@ -1,38 +1,38 @@
-import { findAppById, getFormation } from "../db/apps.ts";
+import { findAppById } from "../db/apps.ts";
 import { allowSwitch, endDeploy, getDeploy } from "../db/deploys.ts";
 import { publish } from "../db/events.ts";
-import { getRelease, markFormationApplied, markLive } from "../db/releases.ts";
+import { getRelease, markApplied, markLive } from "../db/releases.ts";
 import type { ReleaseRow } from "../db/schema.ts";
 import { holdFence } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
 import { appTopic } from "../model/event.ts";
-import { effectiveFormation, type Formation, type ProcessTypes } from "../model/process-types.ts";
 import { readSnapshot } from "./config-snapshot.ts";
 import { settleEndings } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
 import { maskCause, maskerOf } from "./masking.ts";
-import { type MadeRelease, releaseSpec } from "./release.ts";
+import type { MadeRelease } from "./release.ts";
 import type { Story } from "./story.ts";
+import { readWanted, releaseSpec, type Wanted } from "./wanted.ts";
 
-export type RolledOut = { ok: true; formationRevision: number } | { ok: false; cancelled: boolean; cause: Cause };
+export type RolledOut = { ok: true; revision: number } | { ok: false; cancelled: boolean; cause: Cause };
 
 /** Release → running and healthy: the third chapter. The old version serves until the new one is. */
 export async function rollOut(story: Story, release: MadeRelease): Promise<RolledOut> {
   const { deps, deploy, held, signal, write } = story;
   await story.advance("rolling_out");
-  const wanted = await wantedFormation(deps, held, release.row.processTypes);
+  const wanted = await deps.db.persist(({ db }) => readWanted(db, held.app, release.row), held.signal);
   write({ kind: "step", text: "Rolling out" });
   for (const type of wanted.neverAsked) {
     write({ kind: "text", text: `${type} does not run yet; zyndra ps:scale ${held.app.name} ${type}=1 starts it` });
   }
-  const outcome = await deps.runtime.rollout.apply(releaseSpec(held.app, release, wanted.formation), held.lease.fence, {
+  const outcome = await deps.runtime.rollout.apply(releaseSpec(held.app, release, wanted), held.lease.fence, {
     write,
     maySwitch: () => story.commit((tx) => allowSwitch(tx, deploy.id)),
     signal,
-    timeoutMs: deps.limits.rolloutMs,
+    timeoutMs: release.row.settings.rollout?.timeoutMs ?? deps.limits.rolloutMs,
   });
-  if (outcome.ok) return { ok: true, formationRevision: wanted.revision };
+  if (outcome.ok) return { ok: true, revision: wanted.revision };
   if ("cause" in outcome) {
     await putBackIfSwitched(story);
     return { ok: false, cancelled: false, cause: outcome.cause };
@@ -44,7 +44,7 @@ export async function rollOut(story: Story, release: MadeRelease): Promise<Rolle
 /**
  * What is live from now on, in one transaction with main; then the repository's main is mirrored, then everyone is told.
  */
-export async function goLive(story: Story, release: ReleaseRow, formationRevision = 0): Promise<void> {
+export async function goLive(story: Story, release: ReleaseRow, revision = 0): Promise<void> {
   const { deps, deploy, held } = story;
   await deps.deployLogs.stored(deploy.id);
   await story.commit(async (tx, app) => {
@@ -52,12 +52,12 @@ export async function goLive(story: Story, release: ReleaseRow, formationRevisio
       appId: app.id,
       releaseId: release.id,
       mainCommit: deploy.kind === "push" ? deploy.commit! : undefined,
-      formationRevision,
+      revision,
     });
     await endDeploy(tx, deploy.id, { status: "live", told: false });
-    if (formationRevision > app.formationAppliedRevision) {
-      const formation = effectiveFormation(release.processTypes, await getFormation(tx, app.id));
-      await publish(tx, appTopic(app.id), app, [{ type: "scaled", formation, revision: formationRevision }]);
+    if (revision > app.appliedRevision) {
+      const { formation } = await readWanted(tx, app, release);
+      await publish(tx, appTopic(app.id), app, [{ type: "applied", formation, revision }]);
     }
   });
   deps.log.info({ app: held.app.name, version: release.version, deploy: deploy.number }, "release went live");
@@ -78,67 +78,44 @@ export async function putBackIfSwitched(story: Story): Promise<void> {
 export async function putBack(deps: Deps, held: HeldApp): Promise<void> {
   const { app, lease } = held;
   if (app.liveReleaseId === null) await deps.runtime.rollout.destroy(app.id, lease.fence);
-  else await applyFormation(deps, held);
+  else await applyWanted(deps, held);
 }
 
-/** Makes what runs follow a formation that was changed without a deploy. Its end is told, however it ends. */
-export async function applyFormation(deps: Deps, held: HeldApp): Promise<void> {
+/** Makes what runs follow what was changed about the app without a release. Its end is told, however it ends. */
+export async function applyWanted(deps: Deps, held: HeldApp): Promise<void> {
   const { app, lease, signal } = held;
   const release = app.liveReleaseId === null ? null : await getRelease(deps.db.db, app.liveReleaseId);
-  const wanted = await wantedFormation(deps, held, release?.processTypes ?? {});
-  const cause = release ? await runFormation(deps, held, release, wanted.formation) : undefined;
+  const wanted = await deps.db.persist(({ db }) => readWanted(db, app, release ?? nothing), signal);
+  const cause = release ? await runWanted(deps, held, release, wanted) : undefined;
   await deps.db.persist(
     (db) =>
       db.transaction(async (tx) => {
         await holdFence(tx, lease);
-        await markFormationApplied(tx, app.id, wanted.revision);
+        await markApplied(tx, app.id, wanted.revision);
         const { formation, revision } = wanted;
-        await publish(tx, appTopic(app.id), app, [{ type: "scaled", formation, revision, ...(cause && { cause }) }]);
+        await publish(tx, appTopic(app.id), app, [{ type: "applied", formation, revision, ...(cause && { cause }) }]);
       }),
     signal,
   );
 }
 
-/** Applies a formation of the live release; answers why it could not be done, if it could not. */
-async function runFormation(
-  deps: Deps,
-  held: HeldApp,
-  release: ReleaseRow,
-  formation: Formation,
-): Promise<Cause | undefined> {
+const nothing = { processTypes: {}, settings: {} };
+
+/** Applies the live release as it is wanted now; answers why it could not be done, if it could not. */
+async function runWanted(deps: Deps, held: HeldApp, release: ReleaseRow, wanted: Wanted): Promise<Cause | undefined> {
   const { app, lease, signal } = held;
   const config = await readSnapshot(deps, deps.db.db, release);
-  const call = { write: () => {}, maySwitch: async () => true, signal, timeoutMs: deps.limits.rolloutMs };
+  const timeoutMs = release.settings.rollout?.timeoutMs ?? deps.limits.rolloutMs;
+  const call = { write: () => {}, maySwitch: async () => true, signal, timeoutMs };
   try {
-    const spec = releaseSpec(app, { row: release, config }, formation);
+    const spec = releaseSpec(app, { row: release, config }, wanted);
     const outcome = await deps.runtime.rollout.apply(spec, lease.fence, call);
     if (outcome.ok || !("cause" in outcome)) return undefined;
     const masker = maskerOf(config);
     return maskCause(outcome.cause, (text) => masker.mask(text));
   } catch (error) {
     signal.throwIfAborted();
-    deps.log.error({ err: error, app: app.name }, "a formation could not be applied");
+    deps.log.error({ err: error, app: app.name }, "what is wanted of an app could not be applied");
     return { headline: "Zyndra itself failed", hint: `zyndra ps ${app.name} shows what runs` };
   }
-}
-
-/** The formation as it is asked for now, and the revision that stands for it. */
-async function wantedFormation(
-  deps: Pick<Deps, "db">,
-  held: HeldApp,
-  processTypes: ProcessTypes,
-): Promise<{
-  formation: Formation;
-  revision: number;
-  /** Types that nobody has said a number for. */
-  neverAsked: string[];
-}> {
-  return deps.db.persist(async ({ db }) => {
-    // The revision is read first: what changes in between is applied again afterwards.
-    const app = await findAppById(db, held.app.id);
-    const asked = await getFormation(db, held.app.id);
-    const formation = effectiveFormation(processTypes, asked);
-    const neverAsked = Object.keys(formation).filter((type) => formation[type] === 0 && asked[type] === undefined);
-    return { formation, revision: app?.formationRevision ?? 0, neverAsked };
-  }, held.signal);
 }

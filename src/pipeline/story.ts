@@ -8,7 +8,7 @@ import type { Cause } from "../model/cause.ts";
 import { type DeployStatus, headline } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import type { LogLine, WriteLine } from "../model/log-line.ts";
-import { type ConfigVars, readConfigVars } from "./config-snapshot.ts";
+import { type EffectiveConfig, readEffectiveConfig } from "./effective-config.ts";
 import { endUnsuccessful } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
 import { maskCause, maskerOf } from "./masking.ts";
@@ -36,7 +36,7 @@ export type Story = {
   /** A cause as it may be stored and shown. */
   masked(cause: Cause): Cause;
   /** From now on these values are hidden as well. */
-  hide(config: ConfigVars): void;
+  hide(config: EffectiveConfig): void;
   /** One transaction under the fence, tried again while the database is away. @throws StaleLease */
   commit<T>(change: (tx: Db, app: AppRow) => Promise<T>): Promise<T>;
   /** Moves the deploy on; nothing happens where it is there, or further. */
@@ -62,10 +62,11 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
     fence: lease.fence,
   };
   // Where the vars cannot be read, the chapter that needs them says so, and ends the deploy.
-  let hidden = await deps.db
-    .persist(({ db }) => readConfigVars(deps, db, { id: deploy.appId, orgId: deploy.orgId }), held.signal)
-    .catch((): ConfigVars => ({}));
-  let masker = maskerOf(hidden);
+  const now = await deps.db
+    .persist(({ db }) => readEffectiveConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }, {}), held.signal)
+    .catch((): EffectiveConfig => ({ vars: {}, origins: {} }));
+  const hidden = [now];
+  let masker = maskerOf(...hidden);
 
   const lookForCancel = async () => {
     const now = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal).catch(() => null);
@@ -90,8 +91,8 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
     masked,
     hide(config) {
       // Old values stay hidden: the build may have printed them into files that show up later.
-      hidden = { ...hidden, ...config };
-      masker = maskerOf(hidden);
+      hidden.push(config);
+      masker = maskerOf(...hidden);
     },
     commit,
     async advance(to) {

@@ -11,7 +11,7 @@ import { chooseTurn } from "../model/turn.ts";
 import { runDeploy } from "./deploy.ts";
 import { endUnsuccessful, forgetOldCommits, settleEndings } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
-import { applyFormation, putBack } from "./rollout.ts";
+import { applyWanted, putBack } from "./rollout.ts";
 
 /** A deploy whose worker died this often in one step is the reason for it. */
 const maxLostLeases = 3;
@@ -36,8 +36,8 @@ export async function workOn(deps: Deps, held: HeldApp): Promise<void> {
     if (deploy) {
       await runDeploy(deps, { ...held, app }, deploy);
       await forgetOldCommits(deps, app.id);
-    } else if (running === undefined && app.formationRevision > app.formationAppliedRevision) {
-      await applyFormation(deps, { ...held, app });
+    } else if (running === undefined && app.wantedRevision > app.appliedRevision) {
+      await applyWanted(deps, { ...held, app });
     } else if (running === undefined && !(await hasQueued(deps, app))) {
       return;
     }

@@ -1,7 +1,8 @@
+import type { VolumeMount } from "../model/addons.ts";
 import type { Cause } from "../model/cause.ts";
 import type { Image } from "../model/image.ts";
 import type { WriteLine } from "../model/log-line.ts";
-import type { Formation, ProcessTypes } from "../model/process-types.ts";
+import type { Formation, ProcessTypes, Restarts } from "../model/process-types.ts";
 
 /** Where releases run: Kubernetes, or processes of this machine. In small parts, each used by other callers. */
 export type Runtime = {
@@ -26,6 +27,17 @@ export type ReleaseSpec = {
   formation: Formation;
   /** GET this path until it answers 2xx or 3xx; absent: the port must accept a connection. */
   healthPath?: string;
+  /** Host names besides the app's own that lead to it. */
+  hosts?: string[];
+  /** A page is answered instead of the app, which goes on running. */
+  isInMaintenance?: boolean;
+  /** A process that was started at an older revision is replaced by a fresh one, as in a roll-out. */
+  restarts?: Restarts;
+  volumes?: VolumeMount[];
+  /** How long requests of the old version may take to finish; absent: the runtime's own limit. */
+  drainMs?: number;
+  /** By process type, between SIGTERM and SIGKILL; absent: the runtime's own limit. */
+  stopGraceMs?: Record<string, number>;
 };
 
 export type Rollout = {

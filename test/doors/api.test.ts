@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { listAudit } from "../../src/db/audit.ts";
 import { revokeToken } from "../../src/db/people.ts";
 import type { AppRow } from "../../src/db/schema.ts";
-import { writeConfigVars } from "../../src/pipeline/config-snapshot.ts";
+import { writeConfigVars } from "../../src/pipeline/config-vars.ts";
 import { eventually } from "../support/eventually.ts";
 import { lines, live, openStream, type StreamReader, type TestWeb, testWeb } from "./web-harness.ts";
 
@@ -427,7 +427,7 @@ describe("a busy stream", () => {
     let over = false;
     void stream.ended.then(() => (over = true));
     await eventually(async () => {
-      await quick.tellApp(app, { type: "scaled", formation: {}, revision: ++revision });
+      await quick.tellApp(app, { type: "applied", formation: {}, revision: ++revision });
       expect(over).toBe(true);
     });
     expect(stream.messages().at(-1)).toMatchObject({ event: "error" });
@@ -437,14 +437,14 @@ describe("a busy stream", () => {
 describe("following an app", () => {
   test("its changes come from a number on, and it ends with the app", async () => {
     const app = await web.app("scaled");
-    const scaled = (revision: number) => ({ type: "scaled", formation: { web: revision }, revision }) as const;
+    const scaled = (revision: number) => ({ type: "applied", formation: { web: revision }, revision }) as const;
     await web.tellApp(app, scaled(1));
     await web.tellApp(app, scaled(2));
     const stream = await openStream(`${web.url}/api/apps/scaled/follow?after=1`, {
       authorization: `Bearer ${viewer.token}`,
     });
     await eventually(() =>
-      expect(stream.messages()).toMatchObject([{ id: "2", event: "scaled", data: { revision: 2 } }]),
+      expect(stream.messages()).toMatchObject([{ id: "2", event: "applied", data: { revision: 2 } }]),
     );
     await web.tellApp(app, { type: "destroyed", by: "ana" });
     await stream.ended;

@@ -529,16 +529,16 @@ describe("following an app", () => {
 
   test("waits for the change that was asked for, not for an older one", async () => {
     const app = await web.app("bigger");
-    await web.tellApp(app, { type: "scaled", formation: { web: 1 }, revision: 1 });
+    await web.tellApp(app, { type: "applied", formation: { web: 1 }, revision: 1 });
     const waiting = zyndra("follow bigger scaled x 2");
-    await web.tellApp(app, { type: "scaled", formation: { web: 3, worker: 1 }, revision: 2 });
+    await web.tellApp(app, { type: "applied", formation: { web: 3, worker: 1 }, revision: 2 });
     expect(await waiting).toEqual({ code: 0, out: "begun\nsuccess: bigger runs web=3 worker=1\n", err: "" });
   });
 
   test("tells why it did not come to be", async () => {
     const app = await web.app("stuck");
     await web.tellApp(app, {
-      type: "scaled",
+      type: "applied",
       formation: { web: 1 },
       revision: 2,
       cause: { headline: "no port is free", hint: "scale something down" },

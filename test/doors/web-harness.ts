@@ -257,7 +257,7 @@ export const commands: Command[] = [
     follow: (_, { app: appName, kind, id, number, detach, tail }) => {
       if (kind === "deploy") return { kind, appName, deployId: id, number, detach };
       if (kind === "logs") return { kind, appName, appId: id, lines: number, tail };
-      return { kind: "app", appName, appId: id, until: kind === "destroyed" ? kind : { scaledTo: number }, after: 0 };
+      return { kind: "app", appName, appId: id, until: kind === "destroyed" ? kind : { applied: number }, after: 0 };
     },
   }),
 ];

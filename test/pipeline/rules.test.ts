@@ -393,10 +393,10 @@ describe("what a fault leaves behind", () => {
     const { follow } = await ask("ps:scale", { changes: ["worker=2"] });
     open();
     await second;
-    const { appId, after, until } = follow as { appId: string; after: number; until: { scaledTo: number } };
+    const { appId, after, until } = follow as { appId: string; after: number; until: { applied: number } };
     const events = platform.deps.events.follow(`app:${appId}`, after, AbortSignal.timeout(10_000));
     const { value } = await events.next();
-    expect(value?.data).toMatchObject({ type: "scaled", revision: until.scaledTo, formation: { worker: 2 } });
+    expect(value?.data).toMatchObject({ type: "applied", revision: until.applied, formation: { worker: 2 } });
     await events.return();
   });
 
