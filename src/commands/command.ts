@@ -27,7 +27,7 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   input: Input;
   words: Words<Input>;
   /** Tells what will be lost; a person must answer with the returned word before it is run. */
-  confirm?(input: z.output<Input>): { warning: string; type: string };
+  confirm?(input: z.output<Input>, context: CommandContext): Confirmation | Promise<Confirmation>;
   /** What the audit row keeps of the input; without it nothing but the subject. Never a secret value. */
   auditInput?(input: z.output<Input>): Record<string, unknown>;
   run(context: CommandContext, input: z.output<Input>): Promise<Result>;
@@ -35,6 +35,8 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   /** What to watch after the answer. */
   follow?(result: Result, input: z.output<Input>): Follow | undefined;
 };
+
+export type Confirmation = { warning: string; type: string };
 
 /** How typed words become the input: names of its fields in order (`changes...` takes the rest), and flags. */
 export type Words<Input extends z.ZodObject = z.ZodObject> = {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Confirmation } from "../commands/command.ts";
 import { isPassing } from "../db/client.ts";
 import { UpstreamError, UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -9,8 +10,6 @@ export type ErrorBody = {
   /** Asked back: send it again with `confirmed` set to the word `type`. */
   confirm?: Confirmation;
 };
-
-export type Confirmation = { warning: string; type: string };
 
 /** The command would destroy something: a person is to answer with a word first. */
 export class ConfirmationNeeded extends UserError {

@@ -25,7 +25,7 @@ export async function runWords(
 
 /** Nobody is asked about what will be refused anyhow: that is left to the gate, or said at once for an app that is not there. */
 async function askFirst(
-  deps: Pick<Deps, "db">,
+  deps: Deps,
   command: Command,
   input: Record<string, unknown>,
   confirmed: string | undefined,
@@ -34,7 +34,7 @@ async function askFirst(
   if (!command.confirm || !mayAct(actor.role, command.needs)) return;
   const parsed = command.input.safeParse(input);
   if (!parsed.success) return;
-  const confirm = command.confirm(parsed.data);
+  const confirm = await command.confirm(parsed.data, { deps, tx: deps.db.db, actor });
   if (confirmed === confirm.type) return;
   const { app } = parsed.data as { app?: unknown };
   if (typeof app === "string") await getApp(deps.db.db, actor.orgId, app);
