@@ -24,8 +24,14 @@ exports.start = async (entry, words) => {
   await run(programOf(entry), words, { ownGroup: true });
 };
 
-/** Starts the command line: at once, unless this is a checkout in which nothing was installed yet. */
+/**
+ * Starts the command line: at once, unless this is a checkout in which nothing was installed yet. `zyndra start` is handed
+ * over from here, so that no command line stays beside the platform for as long as that runs.
+ */
 exports.startCommandLine = async (words) => {
+  if (words[0] === "start" && !words.includes("--help") && !words.includes("-h")) {
+    return exports.start("main", words.slice(1));
+  }
   const isEmpty = !fs.existsSync(path.join(root, "node_modules", ".package-lock.json"));
   if (isCheckout() && isEmpty) await ensureInstalled(root, { withTests: false });
   await run(programOf("cli/main"), words);
@@ -97,7 +103,8 @@ function findNode24() {
       // Not this one.
     }
   }
-  const hint = "install Node 24 or newer yourself, or the optional packages: npm ci --include=optional";
+  const install = isCheckout() ? "npm ci --include=optional" : "npm install --global zyndra --include=optional";
+  const hint = `install Node 24 or newer yourself, or the optional packages: ${install}`;
   const here = `this is Node ${process.versions.node}, and none is installed in ${path.join(root, "node_modules")} for ${os.platform()} ${os.arch()}`;
   throw Object.assign(new Error(`Zyndra runs on Node 24; ${here}`), { hint });
 }

@@ -9,9 +9,12 @@ import { findHolder } from "./upkeep/data-folder.ts";
 /** How long a stopping platform may take before whoever asked stops waiting for it. */
 const stopWithinMs = 60_000;
 
+/** How Zyndra was started: what hints call it, so that they can be typed. */
+const calledAs = nameInHints(process.env);
+
 await main(process.argv.slice(2)).catch((error) => {
   if (error instanceof UserError) {
-    process.stderr.write(`error: ${error.message}\n${error.hint ? `hint: ${error.hint}\n` : ""}`);
+    process.stderr.write(`error: ${asCalled(error.message)}\n${error.hint ? `hint: ${asCalled(error.hint)}\n` : ""}`);
   } else {
     const what = process.argv[2] === "stop" ? "be stopped" : "start";
     process.stderr.write(`error: Zyndra could not ${what}\n${error instanceof Error ? error.stack : error}\n`);
@@ -21,7 +24,7 @@ await main(process.argv.slice(2)).catch((error) => {
   setTimeout(() => process.exit(), 250).unref();
 });
 
-/** `npm start` runs the platform; `zyndra stop [--all]` ends it, with --all also the apps and the embedded database. */
+/** `zyndra start` runs the platform; `zyndra stop [--all]` ends it, with --all also the apps and the embedded database. */
 async function main(words: string[]): Promise<void> {
   // Whatever is made from here on, by git, builds and apps too, is this user's alone.
   process.umask(0o077);
@@ -31,7 +34,7 @@ async function main(words: string[]): Promise<void> {
   if (words[0] === "stop" && words.slice(1).every((word) => word === "--all"))
     return stop(config, words.includes("--all"));
   if (words[0] === "recover" && words.length === 1) return recover(config);
-  const hint = "npm start, npm start -- recover, or zyndra stop [--all]";
+  const hint = "zyndra start, zyndra recover, or zyndra stop [--all]";
   throw new UserError("bad_input", `"${words.join(" ")}" is not known here`, hint);
 }
 
@@ -41,7 +44,7 @@ async function run(config: Config): Promise<void> {
   const log = openLog(config.logLevel, process.stdout.isTTY ? "person" : "program");
   const version = await ownVersion();
   const platform = await openPlatform({ config, log, version, processEnvironment: process.env });
-  process.stdout.write(`${greeting(platform, config).join("\n")}\n`);
+  process.stdout.write(`${asCalled(greeting(platform, config).join("\n"))}\n`);
 
   let stoppingSince: number | undefined;
   const stopOnce = (signal: string) => {
@@ -80,13 +83,15 @@ function greeting(platform: { url: string; setupCode: string | undefined }, conf
 async function recover(config: Config): Promise<void> {
   const { name, token } = await recoverOwner(config, openLog("error"));
   process.stdout.write(
-    `A new token for ${name}; it is shown only now:\n\n  zyndra login ${config.publicUrl} --token ${token}\n\n`,
+    asCalled(
+      `A new token for ${name}; it is shown only now:\n\n  zyndra login ${config.publicUrl} --token ${token}\n\n`,
+    ),
   );
 }
 
 async function stop(config: Config, all: boolean): Promise<void> {
   if (!existsSync(config.dataDir)) {
-    const hint = "run it in the checkout that was started, or name its folder: ZYNDRA_DATA=/path zyndra stop";
+    const hint = "run it in the folder in which it was started, or name its data: ZYNDRA_DATA=/path zyndra stop";
     throw new UserError("not_found", `there is no Zyndra in ${config.dataDir}`, hint);
   }
   const holder = await findHolder(config.dataDir);
@@ -105,6 +110,22 @@ async function stop(config: Config, all: boolean): Promise<void> {
   if (!all) return;
   await stopEverything(config.dataDir);
   process.stdout.write("its apps and its database have stopped too; the next start brings them back\n");
+}
+
+function nameInHints(env: NodeJS.ProcessEnv): "npm start" | "npx zyndra" | "zyndra" {
+  if (env.npm_lifecycle_event === "start") return "npm start";
+  return env.npm_command === "exec" ? "npx zyndra" : "zyndra";
+}
+
+function asCalled(text: string): string {
+  switch (calledAs) {
+    case "npm start":
+      return text.replace(/\bzyndra start\b/g, "npm start").replace(/\bzyndra recover\b/g, "npm start -- recover");
+    case "npx zyndra":
+      return text.replace(/\bzyndra (?=start|recover|stop|setup|login)/g, "npx zyndra ");
+    case "zyndra":
+      return text;
+  }
 }
 
 /** git's children inherit this process's environment: nothing secret may be left in it. */

@@ -260,7 +260,7 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
           new UserError(
             "conflict",
             `port ${port} of ${host} is taken by another program`,
-            `choose another: PORT=${port + 1} npm start`,
+            `choose another: PORT=${port + 1} zyndra start`,
           ),
         );
       } else if (error.code === "EACCES") {
@@ -268,7 +268,7 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
           new UserError(
             "forbidden",
             `port ${port} needs rights that this user does not have`,
-            "choose one above 1023: PORT=7878 npm start",
+            "choose one above 1023: PORT=7878 zyndra start",
           ),
         );
       } else {
@@ -299,7 +299,7 @@ async function closeServer(server: Server): Promise<void> {
  */
 export async function recoverOwner(config: Config, log: Log): Promise<{ name: string; token: string }> {
   if (config.database.kind === "embedded" && !existsSync(join(config.dataDir, "postgres"))) {
-    const hint = "run it in the checkout that was started, or name its folder: ZYNDRA_DATA=/path npm start -- recover";
+    const hint = "run it in the folder in which it was started, or name its data: ZYNDRA_DATA=/path zyndra recover";
     throw new UserError("not_found", `there is no Zyndra in ${config.dataDir}`, hint);
   }
   const holder = await findHolder(config.dataDir);
@@ -309,7 +309,7 @@ export async function recoverOwner(config: Config, log: Log): Promise<{ name: st
   try {
     const owner = await findFirstOwner(db.db);
     if (!owner)
-      throw new UserError("not_found", "this Zyndra has no owner yet", "npm start prints how to become the owner");
+      throw new UserError("not_found", "this Zyndra has no owner yet", "zyndra start prints how to become the owner");
     const { token, id, secretHash } = newToken();
     const label = `recovered ${new Date().toISOString().slice(0, 16)}`;
     await insertToken(db.db, { id, orgId: owner.orgId, userId: owner.userId, label, secretHash });

@@ -43,9 +43,19 @@ export const ownCommands: OwnCommand[] = [
     run: async (call) => (await import("./open.ts")).openApp(call),
   },
   {
+    usage: "start",
+    summary: "Run a Zyndra on this machine; what it keeps lies in this folder's .zyndra",
+    run: async (call) => (await import("./platform-program.ts")).startPlatform(call),
+  },
+  {
     usage: "stop [--all]",
     summary: "End the Zyndra that runs on this folder's .zyndra; with --all its apps and database too",
-    run: async (call) => (await import("./stop.ts")).stopPlatform(call),
+    run: async (call) => (await import("./platform-program.ts")).stopPlatform(call),
+  },
+  {
+    usage: "recover",
+    summary: "Make a new token for the owner of this folder's .zyndra, who has lost theirs",
+    run: async (call) => (await import("./platform-program.ts")).recoverOwner(call),
   },
   {
     usage: "help [COMMAND]",

@@ -22,7 +22,7 @@ export async function claimDataFolder(dataDir: string, url: string): Promise<() 
     const holder = await findHolder(dataDir);
     if (holder) {
       const hint =
-        "end it first (zyndra stop, in the folder it was started in), or choose another: ZYNDRA_DATA=/path npm start";
+        "end it first (zyndra stop, in the folder it was started in), or choose another: ZYNDRA_DATA=/path zyndra start";
       throw new UserError("conflict", `another Zyndra (pid ${holder.pid}, ${holder.url}) runs on ${dataDir}`, hint);
     }
     const mine: Holder = { pid: process.pid, mark: (await markOf(process.pid)) ?? "", url };
@@ -34,11 +34,11 @@ export async function claimDataFolder(dataDir: string, url: string): Promise<() 
       throw new UserError(
         "forbidden",
         `the data folder ${dataDir} cannot be written`,
-        "choose another: ZYNDRA_DATA=/path npm start",
+        "choose another: ZYNDRA_DATA=/path zyndra start",
       );
     }
     if (code === "ENOTDIR" || code === "EEXIST") {
-      throw new UserError("bad_input", `${dataDir} is not a folder`, "choose another: ZYNDRA_DATA=/path npm start");
+      throw new UserError("bad_input", `${dataDir} is not a folder`, "choose another: ZYNDRA_DATA=/path zyndra start");
     }
     throw error;
   }

@@ -244,6 +244,7 @@ describe("words", () => {
       code: 2,
       err: expect.stringContaining("Did you mean: zyndra whoami"),
     });
+    expect(await zyndra("stop shop")).toMatchObject({ code: 2, err: expect.stringContaining("zyndra ps:stop shop\n") });
     expect(await zyndra("break ours")).toMatchObject({ code: 1, err: expect.stringContaining("reference") });
     for (const wrong of [
       "login",

@@ -5,6 +5,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
+import { runMain } from "../support/spawned-platform.ts";
 
 const root = join(import.meta.dirname, "../..");
 const isRoot = process.getuid?.() === 0;
@@ -46,6 +47,26 @@ test("npm start and npm run demo find their stories, npm test passes its words t
   expect((await end(launch(checkout, "test.js", ["test/model", "-t", "x"]))).output).toBe(
     `vitest run,test/model,-t,x ${checkout}\n`,
   );
+});
+
+test("zyndra start runs the platform itself; asked for help it is a line of the command line", async () => {
+  const checkout = await checkoutWith({
+    "src/main.ts": "console.log('platform', process.argv.slice(2).join());",
+    "src/cli/main.ts": "console.log('command line', process.argv.slice(2).join());",
+  });
+  expect((await end(launch(checkout, "zyndra", ["start"]))).output).toBe("platform \n");
+  expect((await end(launch(checkout, "zyndra", ["start", "--help"]))).output).toBe("command line start,--help\n");
+  expect((await end(launch(checkout, "zyndra", ["stop"]))).output).toBe("command line stop\n");
+});
+
+test.each([
+  [{}, "zyndra start, zyndra recover, or"],
+  [{ npm_lifecycle_event: "start" }, "npm start, npm start -- recover, or"],
+  [{ npm_command: "exec" }, "npx zyndra start, npx zyndra recover, or"],
+])("hints of the platform name it as it was started: %j", async (env, named) => {
+  const { code, output } = await runMain(env, ["nonsense"]);
+  expect(output).toContain(`hint: ${named}`);
+  expect(code).toBe(1);
 });
 
 test("a packed package, which has no sources, runs the JavaScript that was made of them and installs nothing", async () => {

@@ -44,7 +44,8 @@ function findPackage(packageRoot: string | undefined): string {
   try {
     return dirname(dirname(createRequire(from).resolve(name)));
   } catch {
-    const hint = "set DATABASE_URL to a PostgreSQL of yours, or install the optional packages: npm ci";
+    const hint =
+      "set DATABASE_URL to a PostgreSQL of yours, or install the optional packages (npm's --include=optional)";
     throw new UserError(
       "unavailable",
       `PostgreSQL for ${process.platform}-${process.arch} (${name}) is not installed`,
