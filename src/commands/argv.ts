@@ -29,7 +29,7 @@ export async function parseWords(words: readonly string[], options: WordOptions)
   if (typed === undefined) throw new UserError("bad_input", "no command was given", "zyndra help lists what there is");
   const command = commandCalled(typed, options.commands);
   if (!command) throw unknownCommand(words, options);
-  const sorted = sortWords(command, rest);
+  const sorted = await sortWords(command, rest, options);
   const placed = await placeWords({ typed, command, ...sorted }, options);
   const { confirm, ...flags } = sorted.flags;
   if (!command.confirm || confirm === undefined) return { command, input: { ...sorted.flags, ...placed } };
@@ -102,8 +102,8 @@ function withoutShort({ field, name, flag }: NamedFlag): NamedFlag {
 
 type SortedWords = { flags: Record<string, unknown>; plain: string[] };
 
-/** Tells flags from plain words; after `--` all words are plain. */
-function sortWords(command: Command, words: readonly string[]): SortedWords {
+/** Tells flags from plain words; after `--`, and from where a literal rest begins, all words are plain. */
+async function sortWords(command: Command, words: readonly string[], options: WordOptions): Promise<SortedWords> {
   const sorted: SortedWords = { flags: {}, plain: [] };
   const left = [...words];
   while (left.length > 0) {
@@ -111,9 +111,24 @@ function sortWords(command: Command, words: readonly string[]): SortedWords {
     if (word === "--") sorted.plain.push(...left.splice(0));
     else if (word.startsWith("--")) takeLongFlag(command, word, left, sorted);
     else if (/^-[^-]/.test(word)) takeShortFlags(command, word, left, sorted);
+    else if (await beginsLiteralRest(command, word, sorted, options)) sorted.plain.push(word, ...left.splice(0));
     else sorted.plain.push(word);
   }
   return sorted;
+}
+
+/** Whether a plain word is the first of a rest whose flags are another program's. */
+async function beginsLiteralRest(
+  command: Command,
+  word: string,
+  { flags, plain }: SortedWords,
+  options: WordOptions,
+): Promise<boolean> {
+  const { positional, literalRest } = command.words;
+  if (!literalRest) return false;
+  const isAppSaid = await isAppFirst(command, flags, plain[0] ?? word, options);
+  const wordsBefore = positional.length - 1 - (isAboutApp(command) && !isAppSaid ? 1 : 0);
+  return plain.length >= wordsBefore;
 }
 
 /** `--num 50`, `--num=50`, `--tail` */
@@ -188,19 +203,10 @@ async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<R
   const words = [...plain];
   const input: Record<string, unknown> = {};
   let appWasGuessed = false;
-  if (isAboutApp(command)) {
-    const first = words[0];
-    if (said.flags.app !== undefined) {
-      fields.shift();
-    } else if (
-      options.defaultApp !== undefined &&
-      isAboutExistingApp(command) &&
-      !(first !== undefined && (await options.isApp(first)))
-    ) {
-      input.app = options.defaultApp;
-      fields.shift();
-      appWasGuessed = true;
-    }
+  if (isAboutApp(command) && !(await isAppFirst(command, said.flags, words[0], options))) {
+    fields.shift();
+    appWasGuessed = said.flags.app === undefined;
+    if (appWasGuessed) input.app = options.defaultApp;
   }
   for (const [index, field] of fields.entries()) {
     const takesRest = command.words.rest === true && index === fields.length - 1;
@@ -208,6 +214,18 @@ async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<R
   }
   if (words.length > 0) throw tooManyWords(said, words, appWasGuessed ? options.defaultApp : undefined, options);
   return input;
+}
+
+/** Whether the first plain word names the app: `--app` and the folder's app may say it as well. */
+async function isAppFirst(
+  command: Command,
+  flags: Record<string, unknown>,
+  first: string | undefined,
+  options: WordOptions,
+): Promise<boolean> {
+  if (flags.app !== undefined) return false;
+  if (options.defaultApp === undefined || !isAboutExistingApp(command)) return true;
+  return first !== undefined && (await options.isApp(first));
 }
 
 /** Also finds what was typed with a space where a colon belongs: `apps create shop`. */

@@ -43,6 +43,8 @@ export type Words<Input extends z.ZodObject = z.ZodObject> = {
   positional: (keyof z.input<Input> & string)[];
   /** The last positional takes all words that are left. */
   rest?: boolean;
+  /** From the first word of the rest on, flags are the words' own: they are another program's. */
+  literalRest?: boolean;
   flags?: Partial<Record<keyof z.input<Input> & string, Flag>>;
 };
 

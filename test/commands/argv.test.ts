@@ -87,8 +87,21 @@ const createToken = defineCommand({
   input: z.strictObject({ label: z.string() }),
   words: { positional: ["label"] },
 });
+const run = defineCommand({
+  ...nothing,
+  name: "run",
+  summary: "Run a command",
+  examples: ["run shop ls"],
+  input: z.strictObject({ app: App, command: z.array(z.string()), tty: z.boolean().optional() }),
+  words: {
+    positional: ["app", "command"],
+    rest: true,
+    literalRest: true,
+    flags: { tty: { kind: "switch", short: "t", summary: "with a terminal" } },
+  },
+});
 
-const commands: Command[] = [scale, logs, listApps, createApp, destroyApp, deploy, setConfig, createToken];
+const commands: Command[] = [run, scale, logs, listApps, createApp, destroyApp, deploy, setConfig, createToken];
 const apps = ["shop", "blog"];
 
 /** As typed in a terminal, without quotes. `in` names the folder's app. */
@@ -203,6 +216,30 @@ describe("which app is meant", () => {
   });
 });
 
+describe("from where a literal rest begins, flags are the words' own", () => {
+  test.each([
+    ["run shop ls -la --color", {}, { app: "shop", command: ["ls", "-la", "--color"] }],
+    ["run -t shop bash -c x", {}, { app: "shop", tty: true, command: ["bash", "-c", "x"] }],
+    ["run shop -t bash", {}, { app: "shop", tty: true, command: ["bash"] }],
+    ["run shop bash -t", {}, { app: "shop", command: ["bash", "-t"] }],
+    ["run shop -- bash --login", {}, { app: "shop", command: ["bash", "--login"] }],
+    ["run shop npm test -- --watch", {}, { app: "shop", command: ["npm", "test", "--", "--watch"] }],
+    ["run -a shop ls -a blog", {}, { app: "shop", command: ["ls", "-a", "blog"] }],
+    ["run --app=shop -- ls", {}, { app: "shop", command: ["ls"] }],
+    // In a folder of shop the command may come at once.
+    ["run npm test --silent", { in: "shop" }, { app: "shop", command: ["npm", "test", "--silent"] }],
+    ["run blog npm test -t", { in: "shop" }, { app: "blog", command: ["npm", "test", "-t"] }],
+    ["run -t bash -t", { in: "shop" }, { app: "shop", tty: true, command: ["bash", "-t"] }],
+    ["run -- shop ls", { in: "blog" }, { app: "shop", command: ["ls"] }],
+  ])("%s %j", async (line, options, input) => {
+    expect((await parse(line, options)).input).toEqual(input);
+  });
+
+  test("before it they are the command's", async () => {
+    expect((await refusal("run shop -la ls")).message).toBe("run has no flag -l");
+  });
+});
+
 describe("a slip of the pen", () => {
   test.each([
     ["scael shop web=3", 'there is no command "scael". Did you mean: zyndra scale shop web=3   (ps:scale)'],
@@ -251,6 +288,7 @@ describe("a slip of the pen", () => {
 test("the description tells how each command is used", () => {
   const described = describeCommands(commands);
   expect(described.map(({ usage }) => usage)).toEqual([
+    "run APP COMMAND...",
     "ps:scale APP CHANGES...",
     "logs APP",
     "apps:list",
