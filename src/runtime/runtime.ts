@@ -79,7 +79,16 @@ export type Processes = {
    * Runs one command of a release to its end, in its folder and environment, and answers its exit code
    * (128 + signal number if a signal ended it). An aborted signal ends its process group and rejects.
    */
-  run(spec: ReleaseSpec, command: string, write: WriteLine, signal: AbortSignal): Promise<number>;
+  run(spec: ReleaseSpec, command: string, write: WriteLine, signal: AbortSignal, options?: RunOptions): Promise<number>;
+  /** Adds a line of Zyndra's own to the app's log, under the name of a process. An app that is gone has none. */
+  note(appId: string, process: string, text: string): Promise<void>;
+};
+
+export type RunOptions = {
+  /** What the command is called among the app's processes; `run.1` unless said. */
+  name?: string;
+  /** Its lines stand in the app's log as well, under that name. */
+  intoLog?: boolean;
 };
 
 export type ProcessStatus = {

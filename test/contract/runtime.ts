@@ -271,6 +271,28 @@ export function describeRuntime(name: string, create: () => Promise<RuntimeUnder
       expect(lines.sort()).toEqual(["to stderr", "v1"]);
     });
 
+    test("a command with a name of its own writes into the app's log, among lines of Zyndra's own", async () => {
+      const spec = await aLiveRelease();
+      const options = { name: "cron.report", intoLog: true };
+      const command = `echo "I am $ZYNDRA_PROCESS"; echo wrong >&2; exit 3`;
+      expect(await runtime.processes.run(spec, command, () => {}, never, options)).toBe(3);
+      await runtime.processes.note(spec.appId, "cron.report", "exit 3 after 0.1 s");
+      await runtime.processes.run(spec, "echo seen by its caller alone", () => {}, never);
+      const asked = { lines: 10, follow: false, process: "cron" };
+      const lines = (await collect(runtime.processes.logs(spec.appId, asked, never))).map(({ text }) => text);
+      expect(lines.slice(0, 2).sort()).toEqual(["I am cron.report", "wrong"]);
+      expect(lines.slice(2)).toEqual(["zyndra: exit 3 after 0.1 s"]);
+      const all = await collect(runtime.processes.logs(spec.appId, { lines: 100, follow: false }, never));
+      expect(all.map(({ text }) => text)).not.toContain("seen by its caller alone");
+    });
+
+    test("a line of Zyndra's own for an app that is gone is nobody's", async () => {
+      const spec = await aLiveRelease();
+      await runtime.rollout.destroy(spec.appId, 2);
+      await runtime.processes.note(spec.appId, "cron.report", "exit 3 after 0.1 s");
+      expect(await collect(runtime.processes.logs(spec.appId, { lines: 10, follow: false }, never))).toEqual([]);
+    });
+
     test("an aborted command is ended and rejects with the reason", async () => {
       const spec = await aRelease();
       const abort = new AbortController();

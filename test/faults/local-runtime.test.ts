@@ -488,6 +488,30 @@ describe("keepers", () => {
     expect((await bench.ask("shop", "/")).body).toBe("still here");
   });
 
+  test("a flood from a command that writes into the app's log is held back likewise, and no process waits for it", async () => {
+    bench = await openLocalBench();
+    const spec = await live({
+      js: `require("node:http").createServer((q, r) => r.end("hats")).listen(process.env.PORT)`,
+    });
+    const flood = "yes hats hats hats hats hats hats hats hats | head -c 40000000; echo the end";
+    const options = { name: "cron.flood", intoLog: true };
+    const read: string[] = [];
+    const keepLast = ({ text: line }: { text: string }) => void (read[0] = line);
+    expect(await bench.runtime.processes.run(spec, flood, keepLast, never, options)).toBe(0);
+    expect(read).toEqual(["the end"]);
+    const file = join(logFolder(bench.dataDir, spec.appId), "app.log");
+    const sizes = await Promise.all(
+      [file, `${file}.1`].map((path) =>
+        stat(path).then(
+          (found) => found.size,
+          () => 0,
+        ),
+      ),
+    );
+    expect(sizes[0]! + sizes[1]!).toBeLessThan(15_000_000);
+    expect((await logOf(spec)).some((line) => /^zyndra: \d+ lines dropped/.test(line.text))).toBe(true);
+  });
+
   test("followed logs go on across the moment a full log is moved aside", async () => {
     bench = await openLocalBench();
     const js = `

@@ -66,9 +66,13 @@ export type StandInRuntime = Runtime & {
   applied: { spec: ReleaseSpec; fence: number }[];
   /** The release that serves each app. */
   serving: Map<string, ReleaseSpec>;
-  ran: { command: string; version: number }[];
+  ran: { command: string; version: number; name: string | undefined }[];
+  /** Lines of Zyndra's own in the apps' logs: `cron.report exit 1 after 3.0 s`. */
+  notes: { appId: string; line: string }[];
   answer(outcome: (spec: ReleaseSpec) => RolloutOutcome): void;
   exitCode(code: number): void;
+  /** What commands do from now on; by default they end at once, with that exit code. */
+  whenRun(does: (command: string, signal: AbortSignal) => Promise<number>): void;
   /** Holds roll-outs before the switch until the returned function is called. */
   hold(): () => void;
   /** Holds them after the switch. */
@@ -81,11 +85,14 @@ export function standInRuntime(): StandInRuntime {
   const applied: { spec: ReleaseSpec; fence: number }[] = [];
   const serving = new Map<string, ReleaseSpec>();
   const fences = new Map<string, number>();
-  const ran: { command: string; version: number }[] = [];
+  const ran: StandInRuntime["ran"] = [];
+  const notes: StandInRuntime["notes"] = [];
   let before: Promise<void> | undefined;
   let after: Promise<void> | undefined;
   let code = 0;
   let outcomeOf = (_: ReleaseSpec): RolloutOutcome => ({ ok: true });
+  const endAtOnce = async (_: string, __: AbortSignal) => code;
+  let commandDoes = endAtOnce;
 
   const apply = async (spec: ReleaseSpec, fence: number, call: RolloutCall): Promise<RolloutOutcome> => {
     if (fence < (fences.get(spec.appId) ?? 0)) throw new StaleFence(`fence ${fence} is old`);
@@ -116,11 +123,15 @@ export function standInRuntime(): StandInRuntime {
     applied,
     serving,
     ran,
+    notes,
     answer: (next) => {
       outcomeOf = next;
     },
     exitCode: (next) => {
       code = next;
+    },
+    whenRun: (does) => {
+      commandDoes = does;
     },
     hold: holder((gate) => {
       before = gate;
@@ -132,6 +143,7 @@ export function standInRuntime(): StandInRuntime {
       for (const open of opens.splice(0)) open();
       outcomeOf = () => ({ ok: true });
       code = 0;
+      commandDoes = endAtOnce;
     },
     rollout: {
       apply,
@@ -140,10 +152,11 @@ export function standInRuntime(): StandInRuntime {
     processes: {
       list: async () => [],
       async *logs() {},
-      run: async (spec, command) => {
-        ran.push({ command, version: spec.version });
-        return code;
+      run: (spec, command, _write, signal, options) => {
+        ran.push({ command, version: spec.version, name: options?.name });
+        return commandDoes(command, signal);
       },
+      note: async (appId, process, text) => void notes.push({ appId, line: `${process} ${text}` }),
     },
     edge: { url: (name) => `http://${name}.test` },
     close: async () => {},

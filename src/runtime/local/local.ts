@@ -6,6 +6,7 @@ import { maxLogBytes, readAppLog } from "./app-log.ts";
 import type { Ground } from "./ground.ts";
 import { healAll, healWhatBroke } from "./healing.ts";
 import { stopInstancesExcept } from "./instance.ts";
+import { appendToLog, logLine } from "./log-file.ts";
 import { endRuns, runOneOff } from "./one-off.ts";
 import { requirePerl } from "./perl.ts";
 import { listProcesses } from "./process-list.ts";
@@ -60,7 +61,8 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Ru
     processes: {
       list: (appId): Promise<ProcessStatus[]> => listProcesses(ground, appId),
       logs: (appId, logOptions, signal) => readAppLog(dataDir, appId, logOptions, signal),
-      run: (spec, command, write, signal) => runOneOff(ground, spec, command, write, signal),
+      run: (spec, command, write, signal, runOptions) => runOneOff(ground, spec, command, write, signal, runOptions),
+      note: (appId, process, text) => appendToLog(dataDir, appId, "app.log", [logLine(process, `zyndra: ${text}`)]),
     },
     edge: { url: (appName) => options.publicUrl(appName) },
     close: async () => watching?.stop(),

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { UserError } from "../../errors.ts";
 import type { WriteLine } from "../../model/log-line.ts";
-import type { ReleaseSpec } from "../runtime.ts";
+import type { ReleaseSpec, RunOptions } from "../runtime.ts";
 import { processEnvironment } from "./environment.ts";
 import { findSlug, type Ground } from "./ground.ts";
 import { endMarked, spawnKeeper, writeLaunch } from "./instance.ts";
 import { splitLines } from "./lines.ts";
+import { openLineLog } from "./log-file.ts";
 import { startTimeOf } from "./machine.ts";
 import { appFolder, namesIn, readIfThere } from "./state.ts";
 
@@ -23,6 +24,7 @@ export async function runOneOff(
   command: string,
   write: WriteLine,
   signal: AbortSignal,
+  { name = "run.1", intoLog = false }: RunOptions = {},
 ): Promise<number> {
   signal.throwIfAborted();
   const slug = await findSlug(ground, spec);
@@ -37,13 +39,19 @@ export async function runOneOff(
       spec,
       slugDir: slug.dir,
       manifest: slug.manifest,
-      processName: "run.1",
+      processName: name,
       folder,
       nodeDir: ground.nodeDir,
     });
     const limits = ground.limits;
-    await writeLaunch(folder, { name: "run.1", instance: id, command, cwd: slug.dir, env, log: "/dev/null", limits });
-    return await runInFolder(folder, write, signal);
+    await writeLaunch(folder, { name, instance: id, command, cwd: slug.dir, env, log: "/dev/null", limits });
+    if (!intoLog) return await runInFolder(folder, write, signal);
+    const lines = openLineLog(ground.dataDir, spec.appId, name, ground.log);
+    const writeBoth: WriteLine = (line) => {
+      lines.write(line.text);
+      write(line);
+    };
+    return await runInFolder(folder, writeBoth, signal).finally(() => lines.close());
   } finally {
     await endMarked(id);
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
