@@ -14,6 +14,7 @@ import { namesIn, startConfigDeploy, startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { Count, DeployNumber, ExistingApp } from "./inputs.ts";
+import { moreHint, mostRows } from "./listing.ts";
 
 /** A push of main through a git door: the door has the commit, and the id of the push. */
 export const pushDeploy = defineCommand({
@@ -103,7 +104,7 @@ export const listAllDeploys = defineCommand({
   examples: ["deploys shop"],
   needs: "viewer",
   changes: false,
-  input: z.strictObject({ app: ExistingApp, num: Count(15, 500) }),
+  input: z.strictObject({ app: ExistingApp, num: Count(15, mostRows) }),
   words: { positional: ["app"], flags: { num: { kind: "number", short: "n", summary: "how many" } } },
   async run({ deps, actor }, { app: name, num }) {
     const app = await getApp(deps.db.db, actor.orgId, name);
@@ -136,10 +137,12 @@ export const listAllDeploys = defineCommand({
       ]),
       none: `${app} has no deploys yet: git push zyndra main makes the first.`,
     },
+    // Numbers have no gaps, so the newest tells how many there are.
+    ...moreHint(deploys.length, deploys[0]?.number, { command: "deploys", app }),
   }),
 });
 
-const OneDeploy = z.strictObject({ app: ExistingApp, number: DeployNumber.optional() });
+export const OneDeploy = z.strictObject({ app: ExistingApp, number: DeployNumber.optional() });
 
 export const showDeployLogs = defineCommand({
   name: "deploys:logs",
@@ -257,7 +260,8 @@ function started(app: AppRow, { deploy: row, followed }: { deploy: DeployRow; fo
   return { appName: app.name, deployId: row.id, number: row.number, followed };
 }
 
-async function pickDeploy(db: Db, app: AppRow, number: number | undefined): Promise<DeployRow> {
+/** The named one, or the newest. @throws UserError not_found */
+export async function pickDeploy(db: Db, app: AppRow, number: number | undefined): Promise<DeployRow> {
   if (number !== undefined) return getDeployByNumber(db, app, number);
   const [newest] = await listDeploys(db, app.id, 1);
   if (newest) return newest.deploy;

@@ -1,9 +1,12 @@
 import { createApp, destroyApp, listAllApps, showApp } from "./apps.ts";
 import type { Command } from "./command.ts";
 import { listConfig, setConfig, unsetConfig } from "./config.ts";
+import { showDeploy } from "./deploy-info.ts";
 import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
 import { showLogs } from "./logs.ts";
 import { listProcesses, scale } from "./ps.ts";
+import { diffReleases } from "./release-diff.ts";
+import { showRelease } from "./release-info.ts";
 import { listAllReleases, rollback } from "./releases.ts";
 import { createToken, listMyTokens, revoke } from "./tokens.ts";
 
@@ -15,10 +18,13 @@ export const commands: Command[] = [
   destroyApp,
   deploy,
   listAllDeploys,
+  showDeploy,
   showDeployLogs,
   cancel,
   retry,
   listAllReleases,
+  showRelease,
+  diffReleases,
   rollback,
   listConfig,
   setConfig,

@@ -1,8 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
+import type { Db } from "../db/client.ts";
 import { deleteConfigVars, listConfigVars } from "../db/config-vars.ts";
-import { getRollbackTarget, listReleases } from "../db/releases.ts";
+import { listUnfinished } from "../db/deploys.ts";
+import { findLiveRelease, getRollbackTarget, listReleases } from "../db/releases.ts";
+import type { AppRow, ReleaseRow } from "../db/schema.ts";
+import { UserError } from "../errors.ts";
+import { processChanges } from "../model/release-diff.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
 import { ownVars } from "../pipeline/effective-config.ts";
@@ -10,6 +15,8 @@ import { startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { Count, ExistingApp, ReleaseVersion } from "./inputs.ts";
+import { moreHint, mostRows } from "./listing.ts";
+import { releaseState } from "./release-info.ts";
 
 export const listAllReleases = defineCommand({
   name: "releases:list",
@@ -18,15 +25,14 @@ export const listAllReleases = defineCommand({
   examples: ["releases shop"],
   needs: "viewer",
   changes: false,
-  input: z.strictObject({ app: ExistingApp, num: Count(15, 500) }),
+  input: z.strictObject({ app: ExistingApp, num: Count(15, mostRows) }),
   words: { positional: ["app"], flags: { num: { kind: "number", short: "n", summary: "how many" } } },
   async run({ deps, actor }, { app: name, num }) {
     const app = await getApp(deps.db.db, actor.orgId, name);
     const rows = await listReleases(deps.db.db, app.id, num);
     return rows.map(({ release, deployStatus, cause }) => ({
       version: release.version,
-      state:
-        release.id === app.liveReleaseId ? "live" : release.liveAt ? "" : deployStatus === "live" ? "" : deployStatus,
+      state: releaseState(app, release, deployStatus),
       description: release.description,
       by: release.createdBy,
       createdAt: release.createdAt,
@@ -39,7 +45,7 @@ export const listAllReleases = defineCommand({
       columns: ["VERSION", "STATE", "WHAT", "BY", "WHEN", ""],
       rows: releases.map((release) => [
         `v${release.version}`,
-        release.state.replace("_", " "),
+        release.state === "past" ? "" : release.state.replace("_", " "),
         release.description,
         release.by,
         ago(release.createdAt),
@@ -47,6 +53,8 @@ export const listAllReleases = defineCommand({
       ]),
       none: `${app} has no releases yet: git push zyndra main makes the first.`,
     },
+    // Versions have no gaps, so the newest tells how many there are.
+    ...moreHint(releases.length, releases[0]?.version, { command: "releases", app }),
   }),
 });
 
@@ -66,9 +74,11 @@ export const rollback = defineCommand({
   async run({ deps, tx, actor }, input) {
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const target = await getRollbackTarget(tx, app, input.version);
+    const live = await findLiveRelease(tx, app);
     // The vars go back at once: what is set from now on is newer than the rollback, and wins.
     const wanted = ownVars(await readSnapshot(deps, tx, target));
     const restored = changedNames(await readConfigVars(deps, tx, app), wanted);
+    if (target.id === live?.id && restored.length === 0) throw await alreadyLive(tx, app, target);
     const unwanted = (await listConfigVars(tx, app.id)).map(({ name }) => name).filter((name) => !(name in wanted));
     await deleteConfigVars(tx, app.id, unwanted);
     const assignments = Object.fromEntries(
@@ -82,11 +92,27 @@ export const rollback = defineCommand({
       commit: target.commit,
       targetReleaseId: target.id,
     });
-    return { appName: app.name, version: target.version, restored, deploy: { id: deploy.id, number: deploy.number } };
+    return {
+      appName: app.name,
+      version: target.version,
+      description: target.description,
+      from: live && { version: live.version, description: live.description },
+      restored,
+      unset: unwanted,
+      processes: live ? processChanges(live, target) : [],
+      deploy: { id: deploy.id, number: deploy.number },
+    };
   },
-  view: ({ appName, version, restored, deploy }) => ({
-    text: `${appName} goes back to v${version}: deploy #${deploy.number}`,
-    warnings: restored.length > 0 ? [`config vars are as they were in v${version}: ${restored.join(", ")}`] : [],
+  view: ({ appName, version, description, from, restored, unset, processes, deploy }) => ({
+    text: [
+      `${appName} goes back${from ? ` from v${from.version} (${from.description})` : ""} to v${version} (${description}): deploy #${deploy.number}`,
+      ...planLine(
+        `set again as in v${version}`,
+        restored.filter((name) => !unset.includes(name)),
+      ),
+      ...planLine(`unset, since v${version} did not have it`, unset),
+      ...processes.map(({ name, change, to }) => `  process ${name} ${change === "removed" ? "goes" : `runs ${to}`}`),
+    ].join("\n"),
   }),
   follow: ({ appName, deploy }, { detach }) => ({
     kind: "deploy",
@@ -96,3 +122,20 @@ export const rollback = defineCommand({
     detach,
   }),
 });
+
+/** Why there is no going back to where the app is. */
+async function alreadyLive(tx: Db, app: AppRow, { version }: ReleaseRow): Promise<UserError> {
+  const [unfinished] = await listUnfinished(tx, app.id);
+  return new UserError(
+    "conflict",
+    `v${version} of ${app.name} is live, with the config vars that are set: there is nothing to go back to`,
+    unfinished
+      ? `zyndra deploys:cancel ${app.name} ${unfinished.number} ends what is on its way`
+      : `zyndra releases ${app.name} lists what was live before`,
+  );
+}
+
+/** A line of what a rollback will change, where there is something. */
+function planLine(what: string, names: string[]): string[] {
+  return names.length === 0 ? [] : [`  ${what}: ${names.join(", ")}`];
+}

@@ -108,27 +108,40 @@ export async function findLiveRelease(db: Db, app: Pick<AppRow, "liveReleaseId">
   return app.liveReleaseId === null ? null : getRelease(db, app.liveReleaseId);
 }
 
+/** @throws UserError not_found */
+export async function getReleaseByVersion(db: Db, app: AppRow, version: number): Promise<ReleaseRow> {
+  const [row] = await db
+    .select()
+    .from(releases)
+    .where(and(eq(releases.appId, app.id), eq(releases.version, version)));
+  if (row) return row;
+  const hint = `zyndra releases ${app.name} lists what there is`;
+  throw new UserError("not_found", `${app.name} has no release v${version}`, hint);
+}
+
 /** A rollback's target: the named version, or the one that was live before this one. @throws UserError */
 export async function getRollbackTarget(db: Db, app: AppRow, version: number | undefined): Promise<ReleaseRow> {
   if (version !== undefined) {
-    const [row] = await db
-      .select()
-      .from(releases)
-      .where(and(eq(releases.appId, app.id), eq(releases.version, version)));
+    const named = await getReleaseByVersion(db, app, version);
+    if (named.liveAt !== null) return named;
     const hint = `zyndra releases ${app.name} lists what there is`;
-    if (!row) throw new UserError("not_found", `${app.name} has no release v${version}`, hint);
-    if (row.liveAt === null) throw new UserError("conflict", `v${version} of ${app.name} was never live`, hint);
-    return row;
+    throw new UserError("conflict", `v${version} of ${app.name} was never live`, hint);
   }
+  const before = await findReleaseBefore(db, app);
+  if (before) return before;
+  const hint = "a rollback needs a release that was live before";
+  throw new UserError("conflict", `${app.name} has no release to go back to`, hint);
+}
+
+/** What was live before what is live now. */
+export async function findReleaseBefore(db: Db, app: AppRow): Promise<ReleaseRow | null> {
   const [row] = await db
     .select()
     .from(releases)
     .where(and(eq(releases.appId, app.id), isNotNull(releases.liveAt), ne(releases.id, app.liveReleaseId ?? app.id)))
     .orderBy(desc(releases.liveAt), desc(releases.version))
     .limit(1);
-  if (row) return row;
-  const hint = "a rollback needs a release that was live before";
-  throw new UserError("conflict", `${app.name} has no release to go back to`, hint);
+  return row ?? null;
 }
 
 /** The newest releases of an app, each with how its deploy ended. */

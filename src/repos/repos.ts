@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Log } from "../log.ts";
 import { clip } from "../model/names.ts";
 import { checkOut, measureTree, type TreeLimits, type TreeSize } from "./check-out.ts";
+import { type CommitRange, commitRange } from "./commit-range.ts";
 import { type GitProgram, runGit } from "./git.ts";
 import { defaultSearchPath, openGitProgram } from "./git-program.ts";
 import { sweepLeftovers } from "./leftovers.ts";
@@ -51,6 +52,8 @@ export type Repos = {
   isAncestor(appId: string, ancestor: string, descendant: string, quarantineEnv?: Quarantine): Promise<boolean>;
   /** What a commit says of itself. Throws where there is no such commit. */
   commitInfo(appId: string, commit: string, quarantineEnv?: Quarantine): Promise<CommitInfo>;
+  /** What one commit has that the other has not, and how many files differ; null where that cannot be told any more. */
+  commitRange(appId: string, from: string, to: string): Promise<CommitRange | null>;
   /** The commit meant by a branch's name, a tag's, or a full or short id, in this order; null where nothing is meant. */
   resolveCommit(appId: string, text: string): Promise<string | null>;
   objectType(appId: string, id: string, quarantineEnv?: Quarantine): Promise<ObjectType | null>;
@@ -111,6 +114,7 @@ export async function openRepos(options: {
     listDeployRefs: (appId) => listDeployRefs(inRepo(appId)),
     isAncestor: (appId, ancestor, descendant, env) => isAncestor(inRepo(appId), ancestor, descendant, env),
     commitInfo: (appId, commit, env) => commitInfo(inRepo(appId), commit, env),
+    commitRange: (appId, from, to) => commitRange(inRepo(appId), checkedId(from), checkedId(to)),
     resolveCommit: (appId, text) => resolveCommit(inRepo(appId), text),
     objectType: (appId, id, env) => objectType(inRepo(appId), id, env),
     measureTree: (appId, commit, limits, env) => measureTree(inRepo(appId), checkedId(commit), limits, env),

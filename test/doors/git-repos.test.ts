@@ -158,6 +158,16 @@ describe("repositories", () => {
     await expect(repos.commitInfo(appId, "--output=/tmp/x")).rejects.toThrow(/no full object id/);
   });
 
+  test("what lies between two commits is told from either side; of what is not kept, nothing", async () => {
+    const between = { count: 1, newest: [{ commit: second, subject: "Add b.txt" }] };
+    const nothing = { count: 0, newest: [] };
+    const facts = { isCut: false, files: 1 };
+    expect(await repos.commitRange(appId, first, second)).toEqual({ added: between, removed: nothing, ...facts });
+    expect(await repos.commitRange(appId, second, first)).toEqual({ added: nothing, removed: between, ...facts });
+    expect(await repos.commitRange(appId, first, "f".repeat(40))).toBeNull();
+    expect(() => repos.commitRange(appId, first, "--output=/tmp/x")).toThrow(/no full object id/);
+  });
+
   test("a commit's files are written as a checkout would, export attributes or not", async () => {
     const elsewhere = await openWorkplace();
     await mkdir(join(elsewhere.folder, "bin"));
