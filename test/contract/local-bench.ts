@@ -53,6 +53,7 @@ export async function openLocalBench(
     makeImage: (appId, files, processTypes) => makeSlug(dataDir, appId, files, processTypes),
     ask: (appName, path, askOptions) => ask(port, appName, path, askOptions),
     get: (appName, path) => ask(port, appName, path),
+    getAt: (host, path) => ask(port, "", path, { headers: { host } }),
     async reopen(again) {
       await bench.runtime.close();
       bench.runtime = await open(again);

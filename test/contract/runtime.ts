@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Image } from "../../src/model/image.ts";
 import type { LogLine } from "../../src/model/log-line.ts";
-import type { ProcessTypes } from "../../src/model/process-types.ts";
+import type { ProcessTypes, Restarts } from "../../src/model/process-types.ts";
 import {
   type AppLogLine,
   type ReleaseSpec,
@@ -19,6 +19,8 @@ export type RuntimeUnderTest = {
   makeImage(appId: string, files: Record<string, string>, processTypes: ProcessTypes): Promise<Image>;
   /** GET of an app's page, as people would get it. */
   get(appName: string, path: string): Promise<{ status: number; body: string }>;
+  /** GET of a page at any host name that leads here. */
+  getAt(host: string, path: string): Promise<{ status: number; body: string }>;
   /** Ends everything that was started. */
   close(): Promise<void>;
 };
@@ -28,6 +30,7 @@ export const webSource = `
 const http = require("node:http");
 if (process.env.FAULT === "crash") require("hats");
 let ready = false;
+let slow = 0;
 setTimeout(() => { ready = true; }, Number(process.env.READY_AFTER_MS ?? 0));
 const server = http.createServer((request, response) => {
   if (request.url === "/health") {
@@ -36,6 +39,8 @@ const server = http.createServer((request, response) => {
   }
   if (request.url === "/env") return response.end(JSON.stringify(process.env));
   if (request.url === "/pid") return response.end(String(process.pid));
+  if (request.url === "/slow-ones") return response.end(String(slow));
+  if (request.url === "/slow") return slow++, setTimeout(() => response.end("slow"), Number(process.env.END_AFTER_MS));
   console.log("asked for " + request.url);
   response.end("version " + process.env.VERSION);
 });
@@ -109,6 +114,12 @@ export function describeRuntime(name: string, create: () => Promise<RuntimeUnder
       return (await under.get(spec.appName, path)).body;
     }
 
+    /** When each process began. */
+    async function startsOf(spec: ReleaseSpec): Promise<Record<string, number>> {
+      const processes = await runtime.processes.list(spec.appId);
+      return Object.fromEntries(processes.map(({ name, since }) => [name, since.getTime()]));
+    }
+
     async function upProcesses(spec: ReleaseSpec): Promise<string[]> {
       const processes = await runtime.processes.list(spec.appId);
       return processes.filter(({ state }) => state === "up").map((process) => `${process.name} v${process.version}`);
@@ -156,6 +167,122 @@ export function describeRuntime(name: string, create: () => Promise<RuntimeUnder
       await runtime.rollout.apply({ ...spec, formation: { web: 1, worker: 0 } }, 3, aCall());
       expect(await upProcesses(spec)).toEqual(["web.1 v1"]);
       expect(await body(spec, "/pid")).toBe(pid);
+    });
+
+    test("what is asked to restart is replaced by fresh processes of the same names, and the others are left alone", async () => {
+      const spec = await aLiveRelease({ formation: { web: 2, worker: 1 } });
+      const asked: Restarts[] = [{ "web.2": 4 }, { "web.2": 4, worker: 5 }, { "*": 6 }];
+      const replaced = [];
+      for (const [index, restarts] of asked.entries()) {
+        const before = await startsOf(spec);
+        expect(await runtime.rollout.apply({ ...spec, restarts }, 2 + index, aCall())).toEqual({ ok: true });
+        const after = await startsOf(spec);
+        replaced.push(Object.keys(after).filter((name) => after[name] !== before[name]));
+        expect(await upProcesses(spec)).toEqual(["web.1 v1", "web.2 v1", "worker.1 v1"]);
+      }
+      expect(replaced).toEqual([["web.2"], ["worker.1"], ["web.1", "web.2", "worker.1"]]);
+    });
+
+    test("a restart is done once: neither the same spec again, nor a scale, nor what a later release has started", async () => {
+      const restarts = { "*": 7 };
+      const first = await aLiveRelease({ restarts });
+      const second = await aRelease({ of: first, restarts });
+      await runtime.rollout.apply(second, 2, aCall());
+      const starts = await startsOf(second);
+      await runtime.rollout.apply(second, 3, aCall());
+      await runtime.rollout.apply({ ...second, formation: { web: 2, worker: 0 } }, 4, aCall());
+      expect(await startsOf(second)).toMatchObject(starts);
+    });
+
+    test("a restart that does not become healthy tells why, and the old processes go on", async () => {
+      const spec = await aLiveRelease({ env: { READY_AFTER_MS: "1000" } });
+      const starts = await startsOf(spec);
+      const outcome = await runtime.rollout.apply({ ...spec, restarts: { web: 2 } }, 2, aCall({ timeoutMs: 300 }));
+      expect(outcome).toMatchObject({ ok: false, cause: { headline: "web is not healthy: GET /health answers 500" } });
+      expect(await body(spec)).toBe("version v1");
+      expect(await startsOf(spec)).toEqual(starts);
+    });
+
+    test("not one request fails while everything restarts", async () => {
+      const spec = await aLiveRelease({ formation: { web: 2, worker: 0 } });
+      const seen: number[] = [];
+      let isOver = false;
+      const load = async () => {
+        while (!isOver) seen.push((await under.get(spec.appName, "/")).status);
+      };
+      const loads = [load(), load(), load()];
+      for (const fence of [2, 3]) {
+        const before = seen.length;
+        await runtime.rollout.apply({ ...spec, restarts: { "*": fence } }, fence, aCall());
+        await eventually(() => seen.length > before + 10);
+      }
+      isOver = true;
+      await Promise.all(loads);
+      expect(new Set(seen)).toEqual(new Set([200]));
+    });
+
+    test("custom hosts lead to the app, change without a restart, and go with it", async () => {
+      const spec = await aLiveRelease({ hosts: ["www.hats.test", "hats.test"] });
+      const starts = await startsOf(spec);
+      for (const host of spec.hosts!) expect((await under.getAt(host, "/")).body).toBe("version v1");
+      expect(await body(spec)).toBe("version v1");
+      await runtime.rollout.apply({ ...spec, hosts: ["hats.test"] }, 2, aCall());
+      expect((await under.getAt("hats.test", "/")).body).toBe("version v1");
+      expect((await under.getAt("www.hats.test", "/")).body).not.toBe("version v1");
+      expect(await startsOf(spec)).toEqual(starts);
+      await runtime.rollout.destroy(spec.appId, 3);
+      expect((await under.getAt("hats.test", "/")).body).not.toBe("version v1");
+    });
+
+    test("an app in maintenance answers 503 on all its hosts, runs on, and takes new releases", async () => {
+      const spec = await aLiveRelease({ hosts: ["tea.test"], formation: { web: 1, worker: 1 } });
+      const starts = await startsOf(spec);
+      const resting = { ...spec, isInMaintenance: true };
+      await runtime.rollout.apply(resting, 2, aCall());
+      for (const { status, body } of [await under.get(spec.appName, "/"), await under.getAt("tea.test", "/")]) {
+        expect(status).toBe(503);
+        expect(body).toContain("Down for maintenance");
+      }
+      expect(await startsOf(spec)).toEqual(starts);
+      expect(await runtime.processes.run(resting, "exit 5", () => {}, never)).toBe(5);
+      const second = await aRelease({ of: spec, isInMaintenance: true, healthPath: "/health" });
+      expect(await runtime.rollout.apply(second, 3, aCall())).toEqual({ ok: true });
+      expect((await under.get(spec.appName, "/")).status).toBe(503);
+      await runtime.rollout.apply({ ...second, isInMaintenance: false }, 4, aCall());
+      expect(await body(spec)).toBe("version v2");
+    });
+
+    test("what is no part of a release holds also when the processes that are asked for do not come up", async () => {
+      const spec = await aLiveRelease({ env: { READY_AFTER_MS: "1000" } });
+      const outcome = await runtime.rollout.apply(
+        { ...spec, formation: { web: 2, worker: 0 }, isInMaintenance: true },
+        2,
+        aCall({ timeoutMs: 300 }),
+      );
+      expect(outcome).toMatchObject({ ok: false });
+      expect((await under.get(spec.appName, "/")).status).toBe(503);
+      expect(await upProcesses(spec)).toEqual(["web.1 v1"]);
+    });
+
+    test("a renamed app is served at its new address only, by the same processes", async () => {
+      const spec = await aLiveRelease();
+      const starts = await startsOf(spec);
+      const renamed = { ...spec, appName: `${spec.appName}-anew` };
+      await runtime.rollout.apply(renamed, 2, aCall());
+      expect(await body(renamed)).toBe("version v1");
+      expect((await under.get(spec.appName, "/")).status).toBe(404);
+      expect(await startsOf(renamed)).toEqual(starts);
+    });
+
+    test("requests of the old version may take as long as the new release says, and its processes as long as theirs", async () => {
+      const first = await aLiveRelease({ env: { END_AFTER_MS: "4500" }, stopGraceMs: { web: 60_000 } });
+      const slow = under.get(first.appName, "/slow");
+      await eventually(async () => expect(await body(first, "/slow-ones")).toBe("1"));
+      const call = aCall();
+      await runtime.rollout.apply(await aRelease({ of: first, drainMs: 200 }), 2, call);
+      expect(call.lines.at(-1)).toContain("1 request not finished after 0.2 s");
+      // Nobody waited for it any longer, but its process had the grace of its own release to finish it.
+      expect((await slow).body).toBe("slow");
     });
 
     test("an app scaled to nothing answers 503, and comes back", async () => {

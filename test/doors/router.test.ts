@@ -24,7 +24,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openLog } from "../../src/log.ts";
 import { openRouter, type Router, type RouterOptions } from "../../src/runtime/local/router.ts";
-import { drainBackends, putRoute, type RouterReport, writeRouterReport } from "../../src/runtime/local/routes.ts";
+import {
+  drainBackends,
+  putRoute,
+  type Route,
+  type RouterReport,
+  writeRouterReport,
+} from "../../src/runtime/local/routes.ts";
 import { logFolder } from "../../src/runtime/local/state.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -72,7 +78,11 @@ async function route(...ports: number[]): Promise<{ appId: string; version: numb
   return routeApp(randomUUID(), ports);
 }
 
-async function routeApp(appId: string, ports: number[]): Promise<{ appId: string; version: number }> {
+async function routeApp(
+  appId: string,
+  ports: number[],
+  overrides: Partial<Route> = {},
+): Promise<{ appId: string; version: number }> {
   await mkdir(logFolder(dataDir, appId), { recursive: true });
   const backends = ports.map((port, index) => ({ id: `web.${index + 1}-${port}`, name: `web.${index + 1}`, port }));
   const version = await putRoute(dataDir, "localhost", appId, {
@@ -80,6 +90,7 @@ async function routeApp(appId: string, ports: number[]): Promise<{ appId: string
     hosts: ["shop.localhost"],
     web: ports.length > 0 ? "running" : "scaled_down",
     backends,
+    ...overrides,
   });
   await takenUp(version);
   return { appId, version };
@@ -151,6 +162,57 @@ test("a name without an app, an app without processes and a browser each get the
   expect(page.answer.headers["content-type"]).toContain("text/html");
   expect(page.body).toContain("<h1>shop is switched off</h1>");
   expect((await fetchPage({ method: "HEAD" })).body).toBe("");
+});
+
+test("a host that an app was given leads to it, but never the platform's own or another app's", async () => {
+  const [shop, blog] = await Promise.all([
+    backend((request, response) => response.end(`the shop at ${request.headers.host}`)),
+    backend((_request, response) => response.end("the blog")),
+  ]);
+  const hosts = ["shop.localhost", "www.hats.example", "xn--hte-qla.example", "localhost", "blog.localhost"];
+  await routeApp("a", [shop], { hosts });
+  await routeApp("b", [blog], { appName: "blog", hosts: ["blog.localhost"] });
+  await routeApp("c", [shop], { appName: "tea", hosts: ["tea.localhost", "blog.localhost"] });
+  expect(router.findApp("www.hats.example")).toBe("shop");
+  expect((await fetchPage({ host: "WWW.Hats.example.:80" })).body).toBe("the shop at WWW.Hats.example.:80");
+  expect((await fetchPage({ host: "xn--hte-qla.example" })).body).toContain("the shop");
+  expect((await fetchPage({ host: "hats.example" })).body).toBe("Zyndra itself");
+  expect((await fetchPage({ host: "localhost" })).body).toBe("Zyndra itself");
+  expect((await fetchPage({ host: "blog.localhost" })).body).toBe("the blog");
+});
+
+test("an app in maintenance is answered for with a page, and its log has the requests", async () => {
+  let asked = 0;
+  const { appId } = await routeApp(
+    randomUUID(),
+    [
+      await backend((_request, response) => {
+        asked++;
+        response.end();
+      }),
+    ],
+    { isInMaintenance: true, hosts: ["shop.localhost", "www.hats.example"] },
+  );
+  const plain = await fetchPage({ host: "www.hats.example", path: "/cart?token=x", method: "POST" }, "x=1");
+  expect(plain).toMatchObject({ status: 503, body: expect.stringMatching(/^Down for maintenance\. .*\n$/) });
+  expect(plain.answer.headers).toMatchObject({ "retry-after": "60", "cache-control": "no-store" });
+  const page = await fetchPage({ headers: { accept: "text/html" } });
+  expect(page.body).toContain("<h1>Down for maintenance</h1>");
+  // Those who read it are the app's visitors.
+  expect(page.body).not.toMatch(/zyndra|shop/);
+  const socket = connect(port, "127.0.0.1");
+  closing.push(() => socket.destroy());
+  socket.write("GET /live HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 503 [\s\S]*Down for maintenance/);
+  expect(asked).toBe(0);
+  await eventually(async () => {
+    const lines = (await readFile(join(logFolder(dataDir, appId), "router.log"), "utf8")).trim().split("\n");
+    expect(lines.map((line) => line.replace(/^\S+ | \d+ms/g, ""))).toEqual([
+      "router POST /cart 503 0B",
+      "router GET / 503 0B",
+      "router GET /live 503 0B",
+    ]);
+  });
 });
 
 test("headers arrive as they were sent, but for what belongs to one hop", async () => {

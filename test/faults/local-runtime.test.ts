@@ -11,7 +11,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import type { ProcessTypes } from "../../src/model/process-types.ts";
 import { stopAll } from "../../src/runtime/local/local.ts";
-import { findDesired, logFolder, processesFolder, raiseFence, withApp } from "../../src/runtime/local/state.ts";
+import {
+  findDesired,
+  logFolder,
+  processesFolder,
+  raiseFence,
+  withApp,
+  writeDesired,
+} from "../../src/runtime/local/state.ts";
 import type { AppLogLine, ReleaseSpec } from "../../src/runtime/runtime.ts";
 import { type LocalBench, makeSlug, openLocalBench } from "../contract/local-bench.ts";
 import { aCall, files, processTypes } from "../contract/runtime.ts";
@@ -231,6 +238,48 @@ describe("what a release does wrong is told", () => {
     const outcome = await bench.runtime.rollout.apply(spec, 1, aCall());
     expect(outcome).toMatchObject({ cause: { headline: "the files of v1 are gone" } });
   });
+});
+
+test("a restart whose new process crashes tells why, and the old one goes on", async () => {
+  bench = await openLocalBench();
+  const js = `
+    const fs = require("node:fs");
+    if (fs.existsSync(process.env.BEGUN)) require("hats");
+    fs.writeFileSync(process.env.BEGUN, "");
+    require("node:http").createServer((_, response) => response.end(String(process.pid))).listen(process.env.PORT);`;
+  const spec = await live({ js, env: { BEGUN: join(bench.dataDir, "begun") } });
+  const pid = (await bench.get("shop", "/")).body;
+  const outcome = await bench.runtime.rollout.apply({ ...spec, restarts: { web: 2 } }, 2, aCall());
+  expect(outcome).toMatchObject({
+    cause: { headline: "web crashes at start", detail: "Cannot find module 'hats' (app.js:3)" },
+  });
+  expect((await bench.get("shop", "/")).body).toBe(pid);
+  expect(await programs()).toEqual([Number(pid)]);
+});
+
+test("what an older Zyndra has written of an app is read: it runs on, and can be restarted", async () => {
+  bench = await openLocalBench();
+  const spec = await live();
+  const pid = (await bench.get("shop", "/pid")).body;
+  const written = (await findDesired(bench.dataDir, spec.appId))!;
+  const older = { ...written, processes: written.processes.map(({ revision: _, ...process }) => process) };
+  await writeDesired(bench.dataDir, older);
+  await bench.reopen();
+  await bench.runtime.rollout.apply(spec, 2, aCall());
+  expect((await bench.get("shop", "/pid")).body).toBe(pid);
+  await bench.runtime.rollout.apply({ ...spec, restarts: { "web.1": 1 } }, 3, aCall());
+  expect((await bench.get("shop", "/pid")).body).not.toBe(pid);
+});
+
+test("a process that is started again after a reboot has done the restarts of before", async () => {
+  bench = await openLocalBench();
+  const spec = await live({ restarts: { "*": 5 } });
+  await stopAll(bench.dataDir);
+  await bench.reopen();
+  await eventually(async () => expect((await bench.get("shop", "/pid")).status).toBe(200));
+  const pid = (await bench.get("shop", "/pid")).body;
+  await bench.runtime.rollout.apply(spec, 2, aCall());
+  expect((await bench.get("shop", "/pid")).body).toBe(pid);
 });
 
 test("a process gets its own environment, and nothing of the platform's", async () => {

@@ -3,6 +3,7 @@ import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../../log.ts";
 import { slugFolder } from "../../model/image.ts";
+import { restartRevision } from "../../model/process-types.ts";
 import { parseSlugManifest, type SlugManifest, slugManifestFile } from "../../model/slug.ts";
 import type { ReleaseSpec } from "../runtime.ts";
 import { processEnvironment } from "./environment.ts";
@@ -38,13 +39,14 @@ export async function findSlug(ground: Ground, spec: ReleaseSpec): Promise<Slug 
 /** A process that is about to be started: with an id of its own, a folder, and a port if it is a web process. */
 export async function newProcess(
   ground: Ground,
-  appId: string,
+  { appId, restarts = {} }: ReleaseSpec,
   { name, type }: { name: string; type: string },
 ): Promise<DesiredProcess> {
   const id = `${name}-${randomBytes(6).toString("hex")}`;
   // The folder first: a port whose owner has no folder counts as lost.
   await prepareFolder(ground.dataDir, appId, id);
-  return type === "web" ? { id, name, type, port: await claimPort(ground.dataDir, appId, id) } : { id, name, type };
+  const process = { id, name, type, revision: restartRevision(restarts, { name, type }) };
+  return type === "web" ? { ...process, port: await claimPort(ground.dataDir, appId, id) } : process;
 }
 
 export async function startProcess(
@@ -66,8 +68,9 @@ export async function startProcess(
     nodeDir: ground.nodeDir,
   });
   const facts = { id, appId: spec.appId, name, type, releaseId: spec.releaseId, version: spec.version, port };
+  const limits = { ...ground.limits, stopGraceMs: spec.stopGraceMs?.[type] ?? ground.limits.stopGraceMs };
   try {
-    await startInstance(ground.dataDir, facts, { command, cwd: slug.dir, env }, ground.limits);
+    await startInstance(ground.dataDir, facts, { command, cwd: slug.dir, env }, limits);
   } catch (error) {
     if (port !== undefined) await releasePort(ground.dataDir, port);
     throw error;

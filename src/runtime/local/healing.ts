@@ -1,3 +1,4 @@
+import type { ReleaseSpec } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, startProcess } from "./ground.ts";
 import { findKeeper, markRetired, stopInstance } from "./instance.ts";
 import { LockBusy } from "./lock.ts";
@@ -49,8 +50,13 @@ export async function healApp(ground: Ground, appId: string): Promise<Desired | 
   const wanted = new Set(desired?.processes.map(({ id }) => id));
   const strays = (await listInstanceIds(ground.dataDir, appId)).filter((id) => !wanted.has(id));
   if (strays.length > 0) ground.log.info({ appId, processes: strays }, "leftover processes stopped");
-  await retire(ground, appId, strays, version, () => {});
+  await retire(ground, appId, strays, { routesVersion: version, limitMs: drainLimitMs(ground, desired?.spec) });
   return desired;
+}
+
+/** How long requests may take to finish on processes that get no more of them. */
+export function drainLimitMs(ground: Ground, spec: ReleaseSpec | undefined): number {
+  return spec?.drainMs ?? ground.drainTimeoutMs;
 }
 
 /** Ends instances that are in no route any more, after what they have in flight. Answers how the draining went. */
@@ -58,16 +64,15 @@ export async function retire(
   ground: Ground,
   appId: string,
   instanceIds: string[],
-  routesVersion: number,
-  onWait: (inFlight: number) => void,
+  drain: { routesVersion: number; limitMs: number; onWait?(inFlight: number): void },
 ): Promise<{ finished: number; left: number }> {
   if (instanceIds.length === 0) return { finished: 0, left: 0 };
   await Promise.all(instanceIds.map((id) => markRetired(processFolder(ground.dataDir, appId, id))));
   const drained = await drainBackends(ground.dataDir, {
-    version: routesVersion,
+    version: drain.routesVersion,
     backendIds: instanceIds,
-    limitMs: ground.drainTimeoutMs,
-    onWait,
+    limitMs: drain.limitMs,
+    onWait: drain.onWait ?? (() => {}),
     log: ground.log,
   });
   await Promise.all(instanceIds.map((id) => stopInstance(ground.dataDir, appId, id)));
@@ -101,7 +106,7 @@ async function revive(ground: Ground, desired: Desired): Promise<Desired> {
   }
   await Promise.all(lost.map(({ id }) => stopInstance(ground.dataDir, spec.appId, id)));
   const successors = new Map<string, DesiredProcess>();
-  for (const process of lost) successors.set(process.id, await newProcess(ground, spec.appId, process));
+  for (const process of lost) successors.set(process.id, await newProcess(ground, spec, process));
   const revived = { spec, processes: desired.processes.map((process) => successors.get(process.id) ?? process) };
   // Written before they start: started first and then forgotten, they would be strays.
   await writeDesired(ground.dataDir, revived);

@@ -1,10 +1,10 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { effectiveFormation } from "../../model/process-types.ts";
+import { effectiveFormation, restartRevision } from "../../model/process-types.ts";
 import type { ReleaseSpec, RolloutCall, RolloutOutcome } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, type Slug, startProcess } from "./ground.ts";
-import { healApp, retire } from "./healing.ts";
+import { drainLimitMs, healApp, retire } from "./healing.ts";
 import { stopInstance, stopInstancesExcept } from "./instance.ts";
 import { endRuns } from "./one-off.ts";
 import { waitUntilHealthy } from "./readiness.ts";
@@ -31,11 +31,11 @@ export async function applyRelease(
   await raiseFence(dataDir, spec.appId, fence);
   return withApp(dataDir, spec.appId, { signal: call.signal }, async () => {
     await checkFence(dataDir, spec.appId, fence);
-    const current = await healApp(ground, spec.appId);
+    const current = await readdress(ground, await healApp(ground, spec.appId), spec);
     const change = planChange(current, spec);
     const isSameRelease = current?.spec.releaseId === spec.releaseId;
     if (isSameRelease && change.start.length === 0 && change.stop.length === 0) {
-      await rename(ground, current, { spec, processes: change.keep });
+      await restate(ground, current, { spec, processes: change.keep });
       return { ok: true };
     }
     const slug = await findSlug(ground, spec);
@@ -95,7 +95,10 @@ export type Change = {
   stop: DesiredProcess[];
 };
 
-/** What has to start and stop: of another release everything, of the same one what the formation says. Pure. */
+/**
+ * What has to start and stop: of another release everything, of the same one what the formation says, and what was started
+ * before a restart was asked for: its successor has the same name. Pure.
+ */
 export function planChange(current: Desired | undefined, spec: ReleaseSpec): Change {
   const wanted = Object.entries(effectiveFormation(spec.processTypes, spec.formation)).flatMap(([type, count]) =>
     Array.from({ length: count }, (_, index) => ({ name: `${type}.${index + 1}`, type })),
@@ -103,11 +106,13 @@ export function planChange(current: Desired | undefined, spec: ReleaseSpec): Cha
   const there = current?.processes ?? [];
   if (current?.spec.releaseId !== spec.releaseId) return { keep: [], start: wanted, stop: there };
   const wantedNames = new Set(wanted.map(({ name }) => name));
-  const thereNames = new Set(there.map(({ name }) => name));
+  const isFresh = (process: DesiredProcess) => (process.revision ?? 0) >= restartRevision(spec.restarts ?? {}, process);
+  const keep = there.filter((process) => wantedNames.has(process.name) && isFresh(process));
+  const keptNames = new Set(keep.map(({ name }) => name));
   return {
-    keep: there.filter(({ name }) => wantedNames.has(name)),
-    start: wanted.filter(({ name }) => !thereNames.has(name)),
-    stop: there.filter(({ name }) => !wantedNames.has(name)),
+    keep,
+    start: wanted.filter(({ name }) => !keptNames.has(name)),
+    stop: there.filter((process) => !keep.includes(process)),
   };
 }
 
@@ -128,24 +133,40 @@ async function switchTo(
   const isScaling = before.spec.releaseId === spec.releaseId;
   const who = isScaling ? stopping.map(({ name }) => name).join(", ") : `v${before.spec.version}`;
   const ids = (isWeb: boolean) => stopping.filter(({ type }) => (type === "web") === isWeb).map(({ id }) => id);
+  const limitMs = drainLimitMs(ground, spec);
+  const onWait = (inFlight: number) =>
+    call.write({ kind: "text", text: `waiting for ${requests(inFlight)} on ${who}` });
   const [drained] = await Promise.all([
-    retire(ground, spec.appId, ids(true), version, (inFlight) =>
-      call.write({ kind: "text", text: `waiting for ${requests(inFlight)} on ${who}` }),
-    ),
-    retire(ground, spec.appId, ids(false), version, () => {}),
+    retire(ground, spec.appId, ids(true), { routesVersion: version, limitMs, onWait }),
+    retire(ground, spec.appId, ids(false), { routesVersion: version, limitMs }),
   ]);
-  const limit = `${ground.drainTimeoutMs / 1000} s`;
+  const limit = `${limitMs / 1000} s`;
   const ending = drained.left > 0 ? `stopped, ${requests(drained.left)} not finished after ${limit}` : "drained";
   call.write({ kind: "text", text: isScaling ? `${who} ${ending}` : `v${spec.version} serves, ${who} ${ending}` });
 }
 
-/** Nothing starts or stops, but what is said of the release, such as the app's new name, is written down. */
-async function rename(ground: Ground, current: Desired, desired: Desired): Promise<void> {
+/**
+ * The app's name, its hosts and maintenance are no part of a release: they hold at once for what serves, whatever becomes of
+ * the processes that are to start.
+ */
+async function readdress(
+  ground: Ground,
+  current: Desired | undefined,
+  { appName, hosts = [], isInMaintenance = false }: ReleaseSpec,
+): Promise<Desired | undefined> {
+  return (
+    current && restate(ground, current, { ...current, spec: { ...current.spec, appName, hosts, isInMaintenance } })
+  );
+}
+
+/** Nothing starts or stops, but what is said of the release is written down. */
+async function restate(ground: Ground, current: Desired, desired: Desired): Promise<Desired> {
   // As it would be read back: without the keys that are undefined.
-  if (isDeepStrictEqual(JSON.parse(JSON.stringify(desired)), current)) return;
+  if (isDeepStrictEqual(JSON.parse(JSON.stringify(desired)), current)) return current;
   await writeDesired(ground.dataDir, desired);
   const route = routeOf(desired, ground.baseDomain);
   await routersFollow(ground, await putRoute(ground.dataDir, ground.baseDomain, desired.spec.appId, route));
+  return desired;
 }
 
 /** Whoever is told "live" may look the next moment. */
@@ -161,7 +182,7 @@ async function startAll(
 ): Promise<DesiredProcess[]> {
   const started: DesiredProcess[] = [];
   try {
-    for (const one of wanted) started.push(await newProcess(ground, spec.appId, one));
+    for (const one of wanted) started.push(await newProcess(ground, spec, one));
     await Promise.all(started.map((process) => startProcess(ground, spec, slug, process)));
     return started;
   } catch (error) {

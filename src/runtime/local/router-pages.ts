@@ -2,7 +2,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Route } from "./routes.ts";
 
 /** What the router says itself when no app can: a heading, what it means, and what the app's owner can do. */
-export type Page = { title: string; text: string; next?: string };
+export type Page = {
+  title: string;
+  text: string;
+  next?: string;
+  /** When to come again, where it is a matter of more than seconds. */
+  retryAfterSeconds?: number;
+};
 
 export const pages = {
   noApp: (appName: string): Page => ({
@@ -39,6 +45,12 @@ export const pages = {
     text: `Its web process has not answered within ${limitMs / 1000} s.`,
     next: `zyndra logs ${appName}`,
   }),
+  /** For the app's own visitors, who know nothing of apps and commands. */
+  maintenance: (): Page => ({
+    title: `Down for maintenance`,
+    text: `This site is being worked on. Please come back in a few minutes.`,
+    retryAfterSeconds: 60,
+  }),
   badRequest: (): Page => ({ title: `Bad request`, text: `The request cannot be passed on as it is.` }),
 };
 
@@ -47,7 +59,7 @@ export function page(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
-  { title, text, next }: Page,
+  { title, text, next, retryAfterSeconds = 5 }: Page,
 ): void {
   if (response.headersSent) {
     response.destroy();
@@ -60,7 +72,7 @@ export function page(
     "content-length": Buffer.byteLength(body),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    ...(status === 503 ? { "retry-after": "5" } : {}),
+    ...(status === 503 ? { "retry-after": String(retryAfterSeconds) } : {}),
   });
   response.end(request.method === "HEAD" ? undefined : body);
 }

@@ -52,7 +52,7 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
   await mkdir(dataDir, { recursive: true });
 
   let routes: Routes = { version: 0, baseDomain: options.baseDomain ?? "localhost", apps: {} };
-  let hosts = new Map<string, { appId: string; route: Route }>();
+  let hosts = hostsOf(routes);
   const load = new Map<string, number>();
   const routerLog = openRouterLog(dataDir, log);
   const reports = openReports(() =>
@@ -88,16 +88,12 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
     if (!found || found.version === routes.version) return;
     const before = Object.values(routes.apps).flatMap(({ backends }) => backends);
     routes = found;
-    hosts = new Map(
-      Object.entries(found.apps).flatMap(([appId, route]) =>
-        route.hosts.map((host) => [host, { appId, route }] as const),
-      ),
-    );
+    hosts = hostsOf(found);
     for (const backend of before) if (!isRouted(backend)) forwarding.forget(backend);
     reports.write();
   }
 
-  function findRoute(appName: string, host: string | undefined): { appId: string; route: Route } | undefined {
+  function findRoute(appName: string, host: string | undefined): Lead | undefined {
     return hosts.get(plainHost(host)) ?? hosts.get(`${appName}.${routes.baseDomain}`);
   }
 
@@ -124,20 +120,26 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
     }
     const { appId, route } = found;
     const startedAt = performance.now();
+    const note = (answer: { status: number; bytes: number; backend?: Backend | undefined }) => {
+      const tookMs = Math.round(performance.now() - startedAt);
+      routerLog.write(appId, { ...answer, request, tookMs, backend: answer.backend?.name });
+    };
+    if (route.isInMaintenance) {
+      page(request, response, 503, pages.maintenance());
+      note({ status: 503, bytes: 0 });
+      return true;
+    }
     forwarding.forward({
       request,
       response,
       upgrade,
       appName,
       // Asked anew for every try: what serves may have changed meanwhile.
-      pick: (tried) => leastBusy(hosts.get(`${appName}.${routes.baseDomain}`)?.route ?? route, tried, load),
+      pick: (tried) => leastBusy(routes.apps[appId] ?? route, tried, load),
       hasNone: () => page(request, response, 503, pages.nothingRuns(route)),
       begin: (backend) => changeLoad(backend, 1),
       end: (backend) => changeLoad(backend, -1),
-      done: ({ status, bytes, backend }) => {
-        const tookMs = Math.round(performance.now() - startedAt);
-        routerLog.write(appId, { request, status, tookMs, bytes, backend: backend?.name });
-      },
+      done: note,
     });
     return true;
   }
@@ -163,6 +165,16 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
       await removeRouterReport(dataDir, id);
     },
   };
+}
+
+type Lead = { appId: string; route: Route };
+
+/** Which host leads where. An app's own name wins over whoever was given it, and nothing takes the platform's place. */
+function hostsOf({ apps, baseDomain }: Routes): Map<string, Lead> {
+  const isOwn = (host: string, { appName }: Route) => host === `${appName}.${baseDomain}`;
+  const all = Object.entries(apps).flatMap(([appId, route]) => route.hosts.map((host) => ({ host, appId, route })));
+  const lastWins = all.sort((a, b) => Number(isOwn(a.host, a.route)) - Number(isOwn(b.host, b.route)));
+  return new Map(lastWins.filter(({ host }) => host !== baseDomain).map(({ host, ...lead }) => [host, lead]));
 }
 
 /** The backend with the fewest requests in flight; equally busy ones take turns. */

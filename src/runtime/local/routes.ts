@@ -18,7 +18,10 @@ export type Routes = {
 
 export type Route = {
   appName: string;
+  /** The app's own first, then those that somebody gave it. */
   hosts: string[];
+  /** A page is answered instead of the app. */
+  isInMaintenance?: boolean;
   /** Why there may be no backends: scaled to 0, or the release has no web process type. */
   web: "running" | "scaled_down" | "absent";
   backends: Backend[];
@@ -48,7 +51,13 @@ export function routeOf(desired: Desired, baseDomain: string): Route {
     type === "web" && port !== undefined ? [{ id, name, port }] : [],
   );
   const web = !("web" in spec.processTypes) ? "absent" : backends.length === 0 ? "scaled_down" : "running";
-  return { appName: spec.appName, hosts: [`${spec.appName}.${baseDomain}`], web, backends };
+  return {
+    appName: spec.appName,
+    hosts: [`${spec.appName}.${baseDomain}`, ...(spec.hosts ?? [])],
+    ...(spec.isInMaintenance ? { isInMaintenance: true } : {}),
+    web,
+    backends,
+  };
 }
 
 /** Puts an app's route in place, or takes it away, and answers the version that has it so. */

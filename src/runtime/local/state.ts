@@ -29,6 +29,8 @@ export type DesiredProcess = {
   name: string;
   type: string;
   port?: number;
+  /** Restarts asked for up to this revision are done with it; absent where an older version wrote the file: none are. */
+  revision?: number;
 };
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
