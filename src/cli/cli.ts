@@ -13,13 +13,23 @@ export const ownCommands: OwnCommand[] = [
   },
   {
     usage: "login URL [--token TOKEN]",
-    summary: "Let this machine in; asks for the token, or reads it from standard input",
+    summary: "Let this machine in, besides where it is in already; asks for the token, or reads it from standard input",
     run: async (call) => (await import("./log-in.ts")).logIn(call),
   },
   {
-    usage: "logout [URL]",
-    summary: "Forget the token on this machine",
+    usage: "logout [NAME]",
+    summary: "Forget the token of the server in use on this machine, or of another",
     run: async (call) => (await import("./log-in.ts")).logOut(call),
+  },
+  {
+    usage: "servers",
+    summary: "List where this machine is logged in, and which server is in use",
+    run: async (call) => (await import("./servers.ts")).listServers(call),
+  },
+  {
+    usage: "servers:use NAME",
+    summary: "Choose the server that commands go to: its address, or the beginning of its name",
+    run: async (call) => (await import("./servers.ts")).useServer(call),
   },
   {
     usage: "whoami",
@@ -83,14 +93,15 @@ export async function runCli(world: World): Promise<number> {
 async function run(world: World): Promise<number> {
   const { words, flags } = takeFlags(
     longFlags(world.words),
-    { json: "switch", help: "switch", version: "switch" },
+    { json: "switch", help: "switch", version: "switch", server: "text" },
     "leave others",
   );
   if (flags.version) {
     world.stdout.write(`zyndra ${world.version}\n`);
     return exitCodes.ok;
   }
-  const call: Call = { world, words, asJson: flags.json === true };
+  const override = { ...world.override, server: flags.server };
+  const call: Call = { world: { ...world, override }, words, asJson: flags.json === true };
   const [name] = words;
   if (flags.help || name === undefined) return (await import("./help.ts")).help({ ...call, words: ["help", ...words] });
   const own = ownCommands.find((command) => nameOf(command) === name);

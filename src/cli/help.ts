@@ -74,8 +74,9 @@ function overview(world: World, described: CommandDescription[] | undefined): nu
 }
 
 const notes = [
-  "In a folder whose git remote is called zyndra, APP may be left out; --app APP names another.",
-  "--json prints data only. ZYNDRA_URL, ZYNDRA_TOKEN and ZYNDRA_APP win over what is stored.",
+  "In a folder whose git remote is called zyndra, or whose zyndra.yml has a name, APP may be left out; --app APP names another.",
+  "--server NAME asks another server than the one in use. ZYNDRA_URL, ZYNDRA_TOKEN and ZYNDRA_APP win over what is stored.",
+  "--json prints data only.",
   "Exit codes: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted.",
 ];
 

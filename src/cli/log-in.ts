@@ -2,7 +2,7 @@ import { UserError } from "../errors.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import { type Call, exactly, takeFlags } from "./call.ts";
 import { drawNote, printable } from "./draw.ts";
-import { assertPrivate, loadSettings, parseServerUrl, saveSettings, settingsPath } from "./settings.ts";
+import { assertPrivate, findKnown, loadSettings, parseServerUrl, saveSettings, settingsPath } from "./settings.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
@@ -33,7 +33,8 @@ export async function setUp({ world, words, asJson }: Call): Promise<number> {
 export async function logIn({ world, words, asJson }: Call): Promise<number> {
   const { words: plain, flags } = takeFlags(words, { token: "text", "plain-http": "switch" });
   const [address] = exactly(plain, 0, 1, "login URL [--token TOKEN]");
-  const known = address ?? world.override.url ?? (await loadSettings(world.configFolder)).current;
+  const { server, url: ofEnvironment } = world.override;
+  const known = address ?? server ?? ofEnvironment ?? (await loadSettings(world.configFolder)).current;
   if (known === undefined) throw new UserError("bad_input", "login needs the address of a Zyndra", "zyndra login URL");
   const url = parseServerUrl(known);
   assertPrivate(url, flags["plain-http"] === true);
@@ -55,13 +56,21 @@ export async function logIn({ world, words, asJson }: Call): Promise<number> {
 
 async function askToken(world: World, url: string): Promise<string> {
   const { askSecret, readPipedLine } = await import("./prompt.ts");
-  return world.isInteractive ? askSecret(world, `Token for ${url} (it is not shown): `) : readPipedLine(world.stdin);
+  if (!world.isInteractive) return readPipedLine(world.stdin);
+  for (const line of whereTokensComeFrom) drawNote(world, "hint", line);
+  return askSecret(world, `Token for ${url} (it is not shown): `);
 }
 
+const whereTokensComeFrom = [
+  "a token comes from a machine that is logged in: zyndra tokens:create laptop",
+  "a Zyndra without an owner: zyndra setup URL CODE, as its start prints it; an owner who lost theirs: zyndra recover, on its machine",
+];
+
 export async function logOut({ world, words }: Call): Promise<number> {
-  const [address] = exactly(takeFlags(words, {}).words, 0, 1, "logout [URL]");
+  const [typed] = exactly(takeFlags(words, {}).words, 0, 1, "logout [NAME]");
   const settings = await loadSettings(world.configFolder);
-  const url = address === undefined ? settings.current : parseServerUrl(address);
+  const address = typed ?? world.override.server;
+  const url = address === undefined ? settings.current : (findKnown(settings, address) ?? parseServerUrl(address));
   if (url === undefined || settings.servers[url] === undefined) {
     throw new UserError(
       "not_found",

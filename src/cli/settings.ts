@@ -46,6 +46,21 @@ export function settingsPath(configFolder: string): string {
 }
 
 /**
+ * The server that someone means who is logged in to it: by its address, its host, or the beginning of that where only one
+ * begins so. @throws UserError bad_input where several do
+ */
+export function findKnown({ servers }: Settings, typed: string): string | undefined {
+  const text = typed.toLowerCase().replace(/\/+$/, "");
+  const named = Object.keys(servers).map((url) => ({ url, name: url.replace(/^https?:\/\//, "") }));
+  const exact = named.find(({ url, name }) => url === text || name === text);
+  if (exact) return exact.url;
+  const begun = text === "" ? [] : named.filter(({ name }) => name.startsWith(text));
+  if (begun.length < 2) return begun[0]?.url;
+  const names = begun.map(({ name }) => name).join(", ");
+  throw new UserError("bad_input", `"${typed}" could be ${names}`, "type more of it; zyndra servers lists them");
+}
+
+/**
  * A server's address as it is remembered: with a scheme, without a slash at its end. Plain HTTP is assumed for this machine only.
  * @throws UserError bad_input
  */

@@ -9,8 +9,13 @@ export type World = {
   configFolder: string;
   /** Name of the machine's user: what a person is called until they say otherwise. */
   userName: string;
-  /** Settings that win over all files. */
-  override: { url?: string | undefined; token?: string | undefined; app?: string | undefined };
+  /** Settings that win over all files: of the environment, and the server that was typed. */
+  override: {
+    server?: string | undefined;
+    url?: string | undefined;
+    token?: string | undefined;
+    app?: string | undefined;
+  };
   /** The command with which git can call this program. */
   self: string[];
   /** The program that opens a page, where there is a screen. */

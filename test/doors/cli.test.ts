@@ -1,25 +1,21 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { runCli } from "../../src/cli/cli.ts";
 import { asCalled, drawAppLogLine, drawLogLine, drawTable } from "../../src/cli/draw.ts";
 import { parseServerUrl } from "../../src/cli/settings.ts";
 import type { Out, World } from "../../src/cli/world.ts";
 import type { AppRow } from "../../src/db/schema.ts";
 import { freePort } from "../support/free-port.ts";
+import { type Desk, openDesk, program, type Ran } from "./cli-harness.ts";
 import { lines, live, type TestWeb, testWeb } from "./web-harness.ts";
-
-const program = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 let web: TestWeb;
 let ana: { token: string; name: string };
 let shop: AppRow;
+let desk: Desk;
 let folder: string;
 
 beforeAll(async () => {
@@ -29,52 +25,14 @@ beforeAll(async () => {
 });
 afterAll(() => web[Symbol.asyncDispose]());
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "zyndra-cli-"));
-  await mkdir(join(folder, "work"));
+  desk = await openDesk();
+  folder = desk.folder;
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => desk[Symbol.asyncDispose]());
 
-type Ran = { code: number; out: string; err: string };
-type RunOptions = Partial<Pick<World, "override" | "calledAs" | "cwd" | "interrupted">> & {
-  stdin?: string;
-  isTerminal?: boolean;
-  onOutput?(ran: Ran): void;
-};
-
-/** Runs a line of words in a folder of its own, with the settings that earlier lines have left. */
-async function zyndra(words: string | string[], options: RunOptions = {}): Promise<Ran> {
-  const ran: Ran = { code: -1, out: "", err: "" };
-  const out = (name: "out" | "err"): Out => ({
-    write(text) {
-      ran[name] += text;
-      options.onOutput?.(ran);
-    },
-    colours: options.isTerminal ?? false,
-    columns: options.isTerminal ? 80 : undefined,
-  });
-  const { stdin, isTerminal: _, onOutput: __, ...more } = options;
-  ran.code = await runCli({
-    words: typeof words === "string" ? words.split(" ").filter(Boolean) : words,
-    calledAs: "zyndra",
-    version: "1.2.3",
-    cwd: join(folder, "work"),
-    configFolder: join(folder, "config", "zyndra"),
-    userName: "ana",
-    override: {},
-    self: [process.execPath, program],
-    browser: undefined,
-    stdin: Readable.from(stdin === undefined ? [] : [stdin]) as unknown as NodeJS.ReadStream,
-    stdout: out("out"),
-    stderr: out("err"),
-    isInteractive: false,
-    interrupted: new AbortController().signal,
-    ...more,
-  });
-  return ran;
-}
-
+const zyndra: Desk["zyndra"] = (words, options) => desk.zyndra(words, options);
 const logIn = () => zyndra(`login ${web.url} --token ${ana.token}`);
-const settings = async () => JSON.parse(await readFile(join(folder, "config", "zyndra", "config.json"), "utf8"));
+const settings = async () => (await desk.settings()) as { current: string };
 
 describe("getting in", () => {
   test("without a login every line says how to get in", async () => {
