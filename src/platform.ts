@@ -111,6 +111,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
       dataDir,
       log,
       drainTimeoutMs: config.limits.drainMs,
+      postgres: { url: db.url, isOurs: config.database.kind === "embedded" },
       baseDomain: baseDomainOf(publicUrl),
       publicUrl: (appName) => {
         const port = publicUrl.port ? `:${publicUrl.port}` : "";

@@ -345,9 +345,9 @@ export const addons = pgTable(
     kind: text("kind").$type<AddonKind>().notNull(),
     name: text("name").notNull(),
     state: text("state").$type<AddonState>().notNull().default("creating"),
-    /** How it is reached (`AddonAccess` as sealed JSON); null until it is available. */
+    /** How it is reached (`AddonAccess` as sealed JSON): written before anything is made, so that its password stays the same. */
     sealedAccess: text("sealed_access"),
-    /** Why it could not be made. */
+    /** Why it could not be made; while it is made or destroyed, what stood in the way last. */
     cause: jsonb("cause").$type<Cause>(),
     createdBy: text("created_by").notNull(),
     createdAt: createdAt(),

@@ -7,7 +7,15 @@ export const addonStates = ["creating", "available", "failed", "destroying"] as 
 export type AddonState = (typeof addonStates)[number];
 
 /** How a database is reached, by whoever may: kept sealed. */
-export type DatabaseAccess = { host: string; port: number; user: string; password: string; database: string };
+export type DatabaseAccess = {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  database: string;
+  /** As in a connection URL's `sslmode`; absent: the program decides. */
+  sslMode?: string;
+};
 /** The folder in which the app's processes find a volume; null: where it is mounted. */
 export type VolumeAccess = { folder: string | null };
 export type AddonAccess = DatabaseAccess | VolumeAccess;
@@ -18,10 +26,11 @@ export type VolumeMount = { addonId: string; name: string /** Absolute, e.g. `/a
 /** The config vars that an attachment contributes, by role: `DATABASE_URL`, `DATABASE_HOST`, … or `UPLOADS_PATH`. */
 export function attachedVars(prefix: string, access: AddonAccess, mountPath: string | null): Record<string, string> {
   if ("folder" in access) return { [`${prefix}_PATH`]: access.folder ?? mountPath ?? "" };
-  const { host, port, user, password, database } = access;
+  const { host, port, user, password, database, sslMode } = access;
   const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
+  const place = `${host.includes(":") ? `[${host}]` : host}:${port}/${encodeURIComponent(database)}`;
   return {
-    [`${prefix}_URL`]: `postgres://${login}@${host}:${port}/${encodeURIComponent(database)}`,
+    [`${prefix}_URL`]: `postgres://${login}@${place}${sslMode === undefined ? "" : `?sslmode=${sslMode}`}`,
     [`${prefix}_HOST`]: host,
     [`${prefix}_PORT`]: String(port),
     [`${prefix}_USER`]: user,

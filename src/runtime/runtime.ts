@@ -1,4 +1,4 @@
-import type { VolumeMount } from "../model/addons.ts";
+import type { AddonAccess, AddonKind, VolumeMount } from "../model/addons.ts";
 import type { Cause } from "../model/cause.ts";
 import type { Image } from "../model/image.ts";
 import type { WriteLine } from "../model/log-line.ts";
@@ -10,6 +10,7 @@ export type Runtime = {
   readonly rollout: Rollout;
   readonly processes: Processes;
   readonly edge: Edge;
+  readonly data: Data;
   /** Stops watching and serving; what runs goes on. */
   close(): Promise<void>;
 };
@@ -110,4 +111,32 @@ export type AppLogLine = { at: Date; process: string; text: string };
 export type Edge = {
   /** The address people open for an app. */
   url(appName: string): string;
+};
+
+/** Databases and volumes: what outlives releases and may belong to several apps. Everything of theirs is named by id. */
+export type Data = {
+  /** @throws UserError with the reason where no add-on of this kind, or none more, can be made here */
+  mayMake(kind: AddonKind): Promise<void>;
+  /**
+   * How a new add-on will be reached, its password included. Each call makes another password, so it is made once, and kept
+   * before `ensure` begins. Nothing is made yet.
+   */
+  newAccess(addon: AddonSpec): AddonAccess;
+  /**
+   * Makes the add-on, reached as `access` says, or finds it made; may take minutes. Answers how it is reached by now: all but
+   * its password may have changed. Safe to run again, also after a crash in the middle; what is in the add-on stays.
+   */
+  ensure(addon: AddonSpec, access: AddonAccess, signal: AbortSignal): Promise<AddonAccess>;
+  /** Removes it with all that is in it, whoever uses it. Nothing there is no fault. */
+  destroy(addon: AddonSpec, signal: AbortSignal): Promise<void>;
+  /** How it is now; what cannot be told in a moment is left out. */
+  inspect(addon: AddonSpec): Promise<AddonFigures>;
+};
+
+export type AddonSpec = { id: string; projectId: string; kind: AddonKind };
+
+export type AddonFigures = {
+  sizeBytes?: number;
+  /** Of a database: who is connected, and how many may be. */
+  connections?: { open: number; most: number };
 };

@@ -1,5 +1,7 @@
 import type { Builder, BuildOutcome, BuildRequest } from "../../src/builder/builder.ts";
-import type { ReleaseSpec, RolloutCall, RolloutOutcome, Runtime } from "../../src/runtime/runtime.ts";
+import type { UserError } from "../../src/errors.ts";
+import type { AddonAccess } from "../../src/model/addons.ts";
+import type { Data, ReleaseSpec, RolloutCall, RolloutOutcome, Runtime } from "../../src/runtime/runtime.ts";
 import { StaleFence } from "../../src/runtime/runtime.ts";
 
 /** A builder that behaves, without building: each build is noted, and held where the test says so. */
@@ -61,8 +63,75 @@ export function succeeded(request: BuildRequest): BuildOutcome & { ok: true } {
   };
 }
 
+/** Add-ons that are noted and not made. */
+export type StandInData = Data & {
+  /** What there would be, by id. */
+  made: Map<string, AddonAccess>;
+  /** What `ensure` and `destroy` throw, until it is undefined again. */
+  fails(fault: (() => Error) | undefined): void;
+  /** What `mayMake` throws. */
+  refuses(fault: UserError | undefined): void;
+  /** Holds `ensure` and `destroy` until the returned function is called. */
+  hold(): () => void;
+  reset(): void;
+};
+
+export function standInData(): StandInData {
+  const made = new Map<string, AddonAccess>();
+  let fault: (() => Error) | undefined;
+  let refusal: UserError | undefined;
+  let gate: Promise<void> | undefined;
+  let open = () => {};
+  const pass = async (signal: AbortSignal) => {
+    await untilOpen(gate, signal);
+    signal.throwIfAborted();
+    if (fault) throw fault();
+  };
+  return {
+    made,
+    fails: (next) => {
+      fault = next;
+    },
+    refuses: (next) => {
+      refusal = next;
+    },
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = promise;
+      open = () => {
+        gate = undefined;
+        resolve();
+      };
+      return open;
+    },
+    reset() {
+      open();
+      fault = undefined;
+      refusal = undefined;
+    },
+    mayMake: async () => {
+      if (refusal) throw refusal;
+    },
+    newAccess: ({ id, kind }) =>
+      kind === "volume"
+        ? { folder: `/volumes/${id}` }
+        : { host: "db.test", port: 5432, user: id, password: `password-of-${id}`, database: id },
+    async ensure({ id }, access, signal) {
+      await pass(signal);
+      made.set(id, access);
+      return access;
+    },
+    async destroy({ id }, signal) {
+      await pass(signal);
+      made.delete(id);
+    },
+    inspect: async ({ id }) => (made.has(id) ? { sizeBytes: 8 * 1024 * 1024 } : {}),
+  };
+}
+
 /** A runtime that behaves, without running anything: what is applied, and what would serve. */
 export type StandInRuntime = Runtime & {
+  data: StandInData;
   applied: { spec: ReleaseSpec; fence: number }[];
   /** The release that serves each app. */
   serving: Map<string, ReleaseSpec>;
@@ -107,6 +176,7 @@ export function standInRuntime(): StandInRuntime {
     await after;
     return { ok: true };
   };
+  const data = standInData();
   const opens: (() => void)[] = [];
   const holder = (set: (gate: Promise<void> | undefined) => void) => () => {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -144,6 +214,7 @@ export function standInRuntime(): StandInRuntime {
       outcomeOf = () => ({ ok: true });
       code = 0;
       commandDoes = endAtOnce;
+      data.reset();
     },
     rollout: {
       apply,
@@ -159,6 +230,7 @@ export function standInRuntime(): StandInRuntime {
       note: async (appId, process, text) => void notes.push({ appId, line: `${process} ${text}` }),
     },
     edge: { url: (name) => `http://${name}.test` },
+    data,
     close: async () => {},
   };
 }

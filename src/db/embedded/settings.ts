@@ -4,7 +4,8 @@ export function settings(port: number): string {
 listen_addresses = '127.0.0.1'
 port = ${port}
 unix_socket_directories = ''   # A socket's path is limited to 107 bytes, a data folder's is not.
-max_connections = 100
+max_connections = 200
+superuser_reserved_connections = 40     # The platform's: whatever add-ons hold, it gets in.
 password_encryption = 'scram-sha-256'
 
 shared_buffers = 32MB

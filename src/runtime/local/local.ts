@@ -3,6 +3,8 @@ import { dirname, join } from "node:path";
 import type { Log } from "../../log.ts";
 import type { ProcessStatus, Runtime } from "../runtime.ts";
 import { maxLogBytes, readAppLog } from "./app-log.ts";
+import { localData } from "./data.ts";
+import type { PostgresServer } from "./databases.ts";
 import type { Ground } from "./ground.ts";
 import { healAll, healWhatBroke } from "./healing.ts";
 import { stopInstancesExcept } from "./instance.ts";
@@ -37,6 +39,8 @@ export type LocalRuntimeOptions = {
   watchEveryMs?: number;
   /** Where the Node for apps lies; by default the one that runs the platform. */
   nodeDir?: string;
+  /** Where databases are made; without one there are none. */
+  postgres?: PostgresServer;
 };
 
 /**
@@ -65,6 +69,7 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Ru
       note: (appId, process, text) => appendToLog(dataDir, appId, "app.log", [logLine(process, `zyndra: ${text}`)]),
     },
     edge: { url: (appName) => options.publicUrl(appName) },
+    data: localData({ dataDir, postgres: options.postgres }),
     close: async () => watching?.stop(),
   };
 }
