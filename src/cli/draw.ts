@@ -24,6 +24,8 @@ export function paint(out: Out, style: Style, text: string): string {
 export function drawView(world: World, view: View): void {
   const { stdout } = world;
   if (view.text !== undefined && view.text !== "") stdout.write(`${printable(stdout, asCalled(world, view.text))}\n`);
+  // A pipe gets every byte; what others wrote must not steer a terminal.
+  if (view.raw !== undefined) stdout.write(stdout.columns === undefined ? view.raw : printable(stdout, view.raw));
   if (view.fields && view.fields.length > 0) stdout.write(drawFields(stdout, view.fields));
   if (view.table) stdout.write(drawTable(stdout, view.table));
   for (const warning of view.warnings ?? []) drawNote(world, "warning", warning);

@@ -11,7 +11,8 @@ import { exitCodes, Interrupted, type World } from "./world.ts";
 /** Watches what goes on after an answer. Answers the exit code: that of what was watched. */
 export async function followAnswer(call: Call, server: Server, what: Follow, data: unknown): Promise<number> {
   const { world, asJson } = call;
-  if (asJson && what.kind !== "logs") world.stdout.write(`${JSON.stringify(data)}\n`);
+  const isAnswer = what.kind === "deploy" || what.kind === "app";
+  if (asJson && isAnswer) world.stdout.write(`${JSON.stringify(data)}\n`);
   switch (what.kind) {
     case "deploy":
       return what.detach ? leaveDeploy(world, what) : followDeploy(call, server, what);
@@ -19,6 +20,10 @@ export async function followAnswer(call: Call, server: Server, what: Follow, dat
       return followApp(call, server, what);
     case "logs":
       return followLogs(call, server, what);
+    case "config:import":
+      return (await import("./config-file.ts")).importConfig(call, server, what);
+    case "config:edit":
+      return (await import("./config-editor.ts")).editConfig(call, server, what);
   }
 }
 

@@ -36,6 +36,7 @@ function world(): World {
     override: { url: filled("ZYNDRA_URL"), token: filled("ZYNDRA_TOKEN"), app: filled("ZYNDRA_APP") },
     self: [process.execPath, import.meta.filename],
     browser: findBrowser(),
+    editor: filled("VISUAL") ?? filled("EDITOR"),
     stdin: process.stdin,
     stdout: outOf(process.stdout),
     stderr: outOf(process.stderr),

@@ -18,6 +18,14 @@ export async function askLine(world: World, question: string): Promise<string> {
   }
 }
 
+/** Asks for a word before something is lost; false where another one is typed. @throws Interrupted */
+export async function askForWord(world: World, { warning, type }: { warning: string; type: string }): Promise<boolean> {
+  const typed = await askLine(world, `${warning}\nType ${type} to go on: `);
+  if (typed.trim() === type) return true;
+  world.stderr.write("That is something else; nothing was done.\n");
+  return false;
+}
+
 /** Asks for a secret, which is not shown while it is typed. @throws Interrupted */
 export async function askSecret(world: World, question: string): Promise<string> {
   const { stdin, stderr } = world;

@@ -7,17 +7,21 @@ import { drawView } from "./draw.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes } from "./world.ts";
 
-type Answer = { view: View; data: unknown; follow?: Follow };
+export type Answer = { view: View; data: unknown; follow?: Follow };
 
 /** Sends words to the server, shows what it answers, and follows what goes on after that. */
 export async function sendWords(call: Call): Promise<number> {
-  const { world, words, asJson } = call;
+  const { world, words } = call;
   const { server, defaultApp } = await findWhere(world);
   const doorCommands = ownCommands.filter((command) => !command.hidden).map(nameOf);
   const said = { words, doorCommands, ...(defaultApp === undefined ? {} : { defaultApp }) };
   const answer = await askConfirmed(call, server, said);
-  if (answer === undefined) return exitCodes.failed;
-  const { view, data, follow } = answer;
+  return answer === undefined ? exitCodes.failed : showAnswer(call, server, answer);
+}
+
+/** Shows what was answered, and follows what goes on after it. */
+export async function showAnswer(call: Call, server: Server, { view, data, follow }: Answer): Promise<number> {
+  const { world, asJson } = call;
   if (!asJson) drawView(world, view);
   if (follow === undefined) {
     if (asJson) world.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
@@ -34,13 +38,8 @@ async function askConfirmed({ world }: Call, server: Server, said: object): Prom
     return await send(said);
   } catch (error) {
     if (!(error instanceof Refusal) || error.confirm === undefined || !world.isInteractive) throw error;
-    const { warning, type } = error.confirm;
-    const { askLine } = await import("./prompt.ts");
-    const typed = await askLine(world, `${warning}\nType ${type} to go on: `);
-    if (typed.trim() !== type) {
-      world.stderr.write("That is something else; nothing was done.\n");
-      return undefined;
-    }
-    return send({ ...said, confirmed: type });
+    const { askForWord } = await import("./prompt.ts");
+    if (!(await askForWord(world, error.confirm))) return undefined;
+    return send({ ...said, confirmed: error.confirm.type });
   }
 }

@@ -20,6 +20,8 @@ export type World = {
   self: string[];
   /** The program that opens a page, where there is a screen. */
   browser: string | undefined;
+  /** The program with which this person edits text, as a line of words. */
+  editor: string | undefined;
   stdin: NodeJS.ReadStream;
   stdout: Out;
   stderr: Out;

@@ -69,6 +69,20 @@ export type Follow =
       /** What is true then; absent: what it runs. */
       done?: string;
     }
+  | {
+      /** A file of the machine where it was typed, `-` for standard input: what it says is to be set. */
+      kind: "config:import";
+      appName: string;
+      file: string;
+      /** The config var whose value the whole input is; null: it holds assignments. */
+      as: string | null;
+      /** What the file does not name is unset, once a person has said so. */
+      replace: boolean;
+      /** What the person has said already. */
+      confirm: string | null;
+      detach: boolean;
+    }
+  | { kind: "config:edit"; appName: string; detach: boolean }
   | { kind: "logs"; appName: string; appId: string; lines: number; process?: string; tail: boolean };
 
 export type CommandContext = {

@@ -1,16 +1,20 @@
 import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
-import { insertAudit } from "../db/audit.ts";
-import { deleteConfigVars, listConfigVars } from "../db/config-vars.ts";
-import type { DeployRow } from "../db/schema.ts";
+import type { Db } from "../db/client.ts";
+import { deleteConfigVars } from "../db/config-vars.ts";
+import { listUnfinished } from "../db/deploys.ts";
+import { findLiveRelease } from "../db/releases.ts";
+import type { AppRow } from "../db/schema.ts";
+import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
-import { type Actor, mayAct } from "../model/actor.ts";
 import { ConfigAssignments, ConfigName } from "../model/config-vars.ts";
-import { readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
+import { readSnapshot } from "../pipeline/config-snapshot.ts";
+import { type ConfigVars, changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
+import { ownVars } from "../pipeline/effective-config.ts";
 import { startConfigDeploy } from "../pipeline/start.ts";
 import { isMaskable } from "../secrets/masker.ts";
 import { type CommandContext, defineCommand, type Follow } from "./command.ts";
-import { ExistingApp } from "./inputs.ts";
+import { detachFlag, ExistingApp } from "./inputs.ts";
 
 export const setConfig = defineCommand({
   name: "config:set",
@@ -18,19 +22,30 @@ export const setConfig = defineCommand({
   examples: ["config:set shop LOG_LEVEL=debug GREETING=hi"],
   needs: "developer",
   changes: true,
-  input: z.strictObject({ app: ExistingApp, vars: ConfigAssignments, detach: z.boolean().default(false) }),
-  words: { positional: ["app", "vars"], rest: true, flags: { detach: detachFlag() } },
-  auditInput: ({ vars }) => ({ names: Object.keys(vars) }),
+  input: z.strictObject({
+    app: ExistingApp,
+    vars: ConfigAssignments,
+    /** Removed in the same release, where they are set: for a file that replaces what there is. */
+    unset: z.array(ConfigName).default([]),
+    detach: z.boolean().default(false),
+  }),
+  words: { positional: ["app", "vars"], rest: true, flags: { detach: detachFlag } },
+  auditInput: ({ vars, unset }) => ({ names: Object.keys(vars), ...(unset.length > 0 ? { unset } : {}) }),
   async run(context, input) {
     const { deps, tx, actor } = context;
-    const found = await getApp(tx, actor.orgId, input.app);
-    const app = await lockApp(tx, found.id);
-    await writeConfigVars(deps, tx, app, input.vars, actor.name);
-    const names = Object.keys(input.vars);
-    const unmasked = names.filter((name) => input.vars[name] !== "" && !isMaskable(input.vars[name]!));
-    return changed(app.name, names, unmasked, await startConfigDeploy(tx, app, actor, names));
+    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const before = await readConfigVars(deps, tx, app);
+    const [same, set] = partition(Object.keys(input.vars), (name) => before[name] === input.vars[name]);
+    const changed = Object.fromEntries(set.map((name) => [name, input.vars[name]!]));
+    await writeConfigVars(deps, tx, app, changed, actor.name);
+    const unset = await deleteConfigVars(
+      tx,
+      app.id,
+      input.unset.filter((name) => !(name in input.vars)),
+    );
+    return release(context, app, { set, unset, same, unmasked: unmaskedNames(changed) });
   },
-  view: (result) => configView("set", result),
+  view: (result) => configView(result),
   follow: (result, { detach }) => followConfig(result, detach),
 });
 
@@ -45,101 +60,84 @@ export const unsetConfig = defineCommand({
     names: z.array(ConfigName).min(1, "which config vars? For example: LOG_LEVEL"),
     detach: z.boolean().default(false),
   }),
-  words: { positional: ["app", "names"], rest: true, flags: { detach: detachFlag() } },
+  words: { positional: ["app", "names"], rest: true, flags: { detach: detachFlag } },
   auditInput: ({ names }) => ({ names }),
-  async run({ tx, actor }, input) {
-    const found = await getApp(tx, actor.orgId, input.app);
-    const app = await lockApp(tx, found.id);
-    const gone = await deleteConfigVars(tx, app.id, input.names);
-    const missing = input.names.filter((name) => !gone.includes(name));
+  async run(context, input) {
+    const { tx, actor } = context;
+    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const unset = await deleteConfigVars(tx, app.id, input.names);
+    const missing = input.names.filter((name) => !unset.includes(name));
     if (missing.length > 0) {
-      const are = missing.length === 1 ? "is" : "are";
       throw new UserError(
         "not_found",
-        `${missing.join(", ")} ${are} not set on ${app.name}; nothing was changed`,
+        `${missing.join(", ")} ${are(missing)} not set on ${app.name}; nothing was changed`,
         `zyndra config ${app.name} lists what is`,
       );
     }
-    return changed(app.name, gone, [], await startConfigDeploy(tx, app, actor, gone));
+    return release(context, app, { set: [], unset, same: [], unmasked: [] });
   },
-  view: (result) => configView("unset", result),
+  view: (result) => configView(result),
   follow: (result, { detach }) => followConfig(result, detach),
 });
 
-export const listConfig = defineCommand({
-  name: "config:list",
-  aliases: ["config"],
-  summary: "List the config vars; values only with --reveal, for admins",
-  examples: ["config shop", "config shop --reveal"],
-  needs: "viewer",
-  changes: false,
-  input: z.strictObject({ app: ExistingApp, reveal: z.boolean().default(false) }),
-  words: {
-    positional: ["app"],
-    flags: { reveal: { kind: "switch", summary: "show the values; noted in the audit log" } },
-  },
-  async run(context, input) {
-    const { deps, actor } = context;
-    const app = await getApp(deps.db.db, actor.orgId, input.app);
-    const rows = await listConfigVars(deps.db.db, app.id);
-    const values = input.reveal ? await reveal(context, actor, app) : undefined;
-    return rows.map(({ name, updatedAt, updatedBy }) => ({
-      name,
-      updatedAt,
-      updatedBy,
-      ...(values && { value: values[name] }),
-    }));
-  },
-  view: (vars, { app, reveal: revealed }) => ({
-    table: {
-      columns: ["NAME", "VALUE", "SET BY"],
-      rows: vars.map(({ name, value, updatedBy }) => [name, revealed ? (value ?? "") : "(hidden)", updatedBy]),
-      none: `${app} has no config vars.`,
-    },
-    ...(vars.length > 0 && !revealed
-      ? { hint: `zyndra config ${app} --reveal shows the values to admins and owners` }
-      : {}),
-  }),
-});
-
-/** Values are for admins and owners, and each look is noted. */
-async function reveal({ deps }: CommandContext, actor: Actor, app: { id: string; orgId: string; name: string }) {
-  if (!mayAct(actor.role, "admin")) {
-    throw new UserError(
-      "forbidden",
-      `the values of ${app.name} are shown to admins and owners; ${actor.name} is ${actor.role}`,
-    );
-  }
-  return deps.db.transaction(async (tx) => {
-    await insertAudit(tx, actor, { command: "config:list --reveal", subject: app.name, outcome: "done" });
-    return readConfigVars(deps, tx, app);
-  });
-}
-
-type ConfigChanged = {
-  appName: string;
-  names: string[];
+type Changed = {
+  set: string[];
+  unset: string[];
+  /** Asked for as they were already. */
+  same: string[];
+  /** Set now, and too short or too common to be hidden in logs. */
   unmasked: string[];
-  deploy: { id: string; number: number } | null;
 };
+type ConfigChanged = Changed & { appName: string; isLive: boolean; deploy: { id: string; number: number } | null };
 
-function changed(appName: string, names: string[], unmasked: string[], deploy: DeployRow | null): ConfigChanged {
-  return { appName, names, unmasked, deploy: deploy && { id: deploy.id, number: deploy.number } };
+/** One release for all that was changed, and none where everything is as it was. */
+async function release({ deps, tx, actor }: CommandContext, app: AppRow, changed: Changed): Promise<ConfigChanged> {
+  const names = [...changed.set, ...changed.unset];
+  const waiting = names.length > 0 ? names : await unreleasedNames(deps, tx, app);
+  const deploy = waiting.length > 0 ? await startConfigDeploy(tx, app, actor, waiting) : null;
+  return {
+    ...changed,
+    appName: app.name,
+    isLive: app.liveReleaseId !== null,
+    deploy: deploy && { id: deploy.id, number: deploy.number },
+  };
 }
 
-function configView(verb: "set" | "unset", { appName, names, unmasked, deploy }: ConfigChanged) {
-  const are = names.length === 1 ? "is" : "are";
-  const next = deploy ? `deploy #${deploy.number} releases it` : "the next push takes it, since nothing is live yet";
+/** Vars that are set and not in what is live, with nothing on its way that brings them: a deploy of theirs has failed. */
+async function unreleasedNames(deps: Deps, tx: Db, app: AppRow): Promise<string[]> {
+  const live = await findLiveRelease(tx, app);
+  if (!live || (await listUnfinished(tx, app.id)).length > 0) return [];
+  return changedNames(ownVars(await readSnapshot(deps, tx, live)), await readConfigVars(deps, tx, app));
+}
+
+function unmaskedNames(vars: ConfigVars): string[] {
+  return Object.keys(vars).filter((name) => vars[name] !== "" && !isMaskable(vars[name]!));
+}
+
+function configView({ appName, set, unset, same, unmasked, isLive, deploy }: ConfigChanged) {
+  const done = [
+    ...(set.length > 0 ? [`${set.join(", ")} ${are(set)} set`] : []),
+    ...(unset.length > 0 ? [`${unset.join(", ")} ${are(unset)} unset`] : []),
+    ...(same.length > 0 ? [`${same.join(", ")} ${are(same)} as before`] : []),
+  ].join(", ");
   return {
-    text: `${names.join(", ")} ${are} ${verb} on ${appName}; ${next}`,
+    text: `${done} on ${appName}; ${whatFollows(set.length + unset.length, isLive, deploy)}`,
     warnings: unmasked.map((name) => `the value of ${name} is too short or too common to be hidden in logs`),
   };
+}
+
+function whatFollows(changes: number, isLive: boolean, deploy: { number: number } | null): string {
+  if (deploy) return `deploy #${deploy.number} releases ${changes > 0 ? "it" : "what was not released yet"}`;
+  if (changes > 0) return "the next push takes it, since nothing is live yet";
+  return isLive ? "nothing to release" : "nothing to do";
 }
 
 function followConfig({ appName, deploy }: ConfigChanged, detach: boolean): Follow | undefined {
   return deploy ? { kind: "deploy", appName, deployId: deploy.id, number: deploy.number, detach } : undefined;
 }
 
-function detachFlag() {
-  return { kind: "switch", summary: "do not wait for the deploy" } as const;
+const are = (names: string[]) => (names.length === 1 ? "is" : "are");
+
+function partition<T>(items: T[], isFirst: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }

@@ -32,3 +32,6 @@ export const Count = (start: number, most: number) =>
     .min(1, "--num must be at least 1")
     .max(most, `--num can be ${most} at most`)
     .default(start);
+
+/** The flag of what starts a deploy: without it the command line follows that to its end. */
+export const detachFlag = { kind: "switch", summary: "do not wait for the deploy" } as const;

@@ -1,6 +1,8 @@
 import { createApp, destroyApp, listAllApps, showApp } from "./apps.ts";
 import type { Command } from "./command.ts";
-import { listConfig, setConfig, unsetConfig } from "./config.ts";
+import { setConfig, unsetConfig } from "./config.ts";
+import { editConfig, importConfig } from "./config-files.ts";
+import { exportConfig, getConfig, listConfig } from "./config-values.ts";
 import { showDeploy } from "./deploy-info.ts";
 import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
 import { showLogs } from "./logs.ts";
@@ -29,6 +31,10 @@ export const commands: Command[] = [
   listConfig,
   setConfig,
   unsetConfig,
+  getConfig,
+  exportConfig,
+  importConfig,
+  editConfig,
   listProcesses,
   scale,
   showLogs,

@@ -14,7 +14,7 @@ import { ownVars } from "../pipeline/effective-config.ts";
 import { startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
-import { Count, ExistingApp, ReleaseVersion } from "./inputs.ts";
+import { Count, detachFlag, ExistingApp, ReleaseVersion } from "./inputs.ts";
 import { moreHint, mostRows } from "./listing.ts";
 import { releaseState } from "./release-info.ts";
 
@@ -68,7 +68,7 @@ export const rollback = defineCommand({
   input: z.strictObject({ app: ExistingApp, version: ReleaseVersion.optional(), detach: z.boolean().default(false) }),
   words: {
     positional: ["app", "version"],
-    flags: { detach: { kind: "switch", summary: "do not wait for the deploy" } },
+    flags: { detach: detachFlag },
   },
   auditInput: ({ version }) => ({ version: version ?? "the one before" }),
   async run({ deps, tx, actor }, input) {

@@ -19,12 +19,27 @@ export const ConfigName = z
     error: (issue) =>
       `"${clip(String(issue.input).split("=")[0]!)}" is not a config var's name: letters, digits and underscores, no digit first`,
   })
-  .refine((name) => !reserved.has(name) && !name.startsWith("ZYNDRA_"), {
+  .refine((name) => reservedBecause(name) === undefined, {
     error: (issue) => {
       const name = String(issue.input);
-      return `${name} cannot be set: ${reserved.get(name) ?? "names that begin with ZYNDRA_ are the platform's"}`;
+      return `${name} cannot be set: ${reservedBecause(name)}`;
     },
   });
+
+/** Why nobody may set a var of this name; undefined where they may. */
+export function reservedBecause(name: string): string | undefined {
+  return (
+    reserved.get(name) ?? (name.startsWith("ZYNDRA_") ? "names that begin with ZYNDRA_ are the platform's" : undefined)
+  );
+}
+
+/** What is wrong with a value, in words that do not show it; undefined where nothing is. */
+export function valueFault(name: string, value: string): string | undefined {
+  if (Buffer.byteLength(value) > maxConfigValueBytes) {
+    return `the value of ${name} is longer than ${maxConfigValueBytes / 1024} KiB`;
+  }
+  return value.includes("\0") ? `the value of ${name} contains a NUL byte, which no environment can hold` : undefined;
+}
 
 /** `LOG_LEVEL=debug GREETING=hi`: everything after the first `=` is the value. */
 export const ConfigAssignments = z
@@ -35,18 +50,18 @@ export const ConfigAssignments = z
     for (const [index, word] of words.entries()) {
       const at = word.indexOf("=");
       const name = at < 0 ? word : word.slice(0, at);
+      const value = word.slice(at + 1);
       const parsed = ConfigName.safeParse(name);
+      const fault = valueFault(name, value);
       if (at < 0) {
         // The word is not shown: it may be a value whose name was forgotten.
         context.addIssue(`word ${index + 1} is no NAME=VALUE`);
       } else if (!parsed.success) {
         context.addIssue(parsed.error.issues[0]!.message);
-      } else if (Buffer.byteLength(word.slice(at + 1)) > maxConfigValueBytes) {
-        context.addIssue(`the value of ${name} is longer than ${maxConfigValueBytes / 1024} KiB`);
-      } else if (word.includes("\0")) {
-        context.addIssue(`the value of ${name} contains a NUL byte, which no environment can hold`);
+      } else if (fault !== undefined) {
+        context.addIssue(fault);
       } else {
-        assignments[name] = word.slice(at + 1);
+        assignments[name] = value;
       }
     }
     return assignments;

@@ -2,6 +2,8 @@
 export type View = {
   /** One or more sentences. */
   text?: string;
+  /** Facts for a program to read: written to a pipe or file exactly as they are. */
+  raw?: string;
   fields?: { name: string; value: string }[];
   table?: Table;
   /** What to type next. */

@@ -62,6 +62,7 @@ async function run(folder: string, words: string | string[], options: RunOptions
     override: {},
     self: [process.execPath, program],
     browser: undefined,
+    editor: undefined,
     stdin: Readable.from(stdin === undefined ? [] : [stdin]) as unknown as NodeJS.ReadStream,
     stdout: out("out"),
     stderr: out("err"),
