@@ -6,22 +6,22 @@ export type AppSettings = {
   /** The app that this file is for: a push to another one is refused. */
   name?: string;
   build?: BuildSettings;
-  /** By process type. Named by zyndra.yml, they are all that there are. */
+  /** By process type: all that there are, as zyndra.yml or the Procfile name them. Absent: detection decides. */
   processes?: Record<string, ProcessSettings>;
   hooks?: { release?: Hook; firstDeploy?: Hook; afterDeploy?: Hook };
   rollout?: RolloutSettings;
   cron?: CronEntry[];
   env?: Record<string, EnvRule>;
-  /** Where a value stands, by its path in here: `{"processes.web.command": "zyndra.yml:12"}`. */
+  /** Where a value stands, by its path in here: `{"processes.web.command": "zyndra.yml:12"}`; a cron entry by its name. */
   origins?: Record<string, string>;
 };
 
 export type BuildSettings = {
   /** The folder that is built, relative to the repository's own; absent: that one. */
   root?: string;
-  /** `static` serves files as they are; absent or `auto`: detection decides. */
+  /** `static`: what package.json builds, if anything, then a folder is served; absent or `auto`: detection decides. */
   builder?: "auto" | "static";
-  /** The folder that is served, for the builder `static`. */
+  /** The folder that is served by the builder `static`, relative to `root`; absent: where an index.html is. */
   output?: string;
   /** False: every build starts with empty caches. */
   cache?: boolean;
@@ -33,7 +33,7 @@ export type BuildSettings = {
 };
 
 export type ProcessSettings = {
-  /** Absent: the Procfile's or detection's. */
+  /** Absent, for `web` alone: detection's. */
   command?: string;
   /** How many run until somebody scales. */
   count?: number;
@@ -80,6 +80,8 @@ export type EnvRule = {
   generateBytes?: number;
   /** A deploy without it is refused before anything is built. */
   required?: boolean;
+  /** A deploy without it is warned of: app.json's `required`, which most repositories never say no to. */
+  expected?: boolean;
   /** Taken from the platform. */
   from?: "app.url" | "app.name";
   description?: string;

@@ -11,14 +11,25 @@ const maxCommandLength = 4_096;
 const maxProcessTypes = 30;
 const example = "a line looks like this: web: node server.js";
 
+/** One wrong line. `column` counts from 1. */
+export type ProcfileFault = { line: number; column: number; text: string; fact: string; hint: string };
+
 /**
  * Reads a Procfile (https://devcenter.heroku.com/articles/procfile): one `type: command` a line. Blank lines and lines
  * that begin with `#` are skipped. What is wrong is told with its line.
  */
 export function parseProcfile(text: string): ParsedProcfile {
+  const { faults, lines: _, ...procfile } = readProcfile(text);
+  const [first] = faults;
+  return first ? { ok: false, cause: causeOfFault(first) } : { ok: true, procfile };
+}
+
+/** The same with all that is wrong, and with the line of each process type and of `release`. */
+export function readProcfile(text: string): Procfile & { faults: ProcfileFault[]; lines: Record<string, number> } {
   const processTypes: ProcessTypes = {};
   let releaseCommand: string | undefined;
   const seenAt = new Map<string, number>();
+  const faults: ProcfileFault[] = [];
 
   for (const [index, rawLine] of text
     .replace(/^\uFEFF/, "")
@@ -29,26 +40,34 @@ export function parseProcfile(text: string): ParsedProcfile {
     if (line === "" || line.startsWith("#")) continue;
 
     const colon = line.indexOf(":");
-    if (colon === -1) return broken(number, `"${clip(line)}" has no colon`, example);
     const type = line.slice(0, colon).trim();
     const command = line.slice(colon + 1).trim();
-    const problem = problemOfLine(type, command) ?? problemOfRepeat(type, seenAt.get(type));
-    if (problem) return broken(number, problem.fact, problem.hint);
-
+    const problem =
+      colon === -1
+        ? { fact: `"${clip(line)}" has no colon`, hint: example }
+        : (problemOfLine(type, command) ?? problemOfRepeat(type, seenAt.get(type)));
+    if (problem) {
+      const column = rawLine.length - rawLine.trimStart().length + 1;
+      faults.push({ line: number, column, text: clip(line), ...problem });
+      continue;
+    }
     seenAt.set(type, number);
     if (type === "release") releaseCommand = command;
     else processTypes[type] = { command };
   }
 
-  if (seenAt.size === 0) return empty();
-  if (seenAt.size > maxProcessTypes) {
-    return broken(
-      seenAt.get([...seenAt.keys()][maxProcessTypes]!)!,
-      `it names more than ${maxProcessTypes} process types`,
-      "remove some",
-    );
-  }
-  return { ok: true, procfile: releaseCommand === undefined ? { processTypes } : { processTypes, releaseCommand } };
+  if (faults.length === 0) faults.push(...problemsOfNumber(seenAt));
+  const lines = Object.fromEntries(seenAt);
+  return { processTypes, ...(releaseCommand === undefined ? {} : { releaseCommand }), faults, lines };
+}
+
+/** That it names nothing, or too much. */
+function problemsOfNumber(seenAt: Map<string, number>): ProcfileFault[] {
+  if (seenAt.size === 0) return [{ line: 1, column: 1, text: "", fact: "it names no process", hint: example }];
+  if (seenAt.size <= maxProcessTypes) return [];
+  const type = [...seenAt.keys()][maxProcessTypes]!;
+  const fact = `it names more than ${maxProcessTypes} process types`;
+  return [{ line: seenAt.get(type)!, column: 1, text: type, fact, hint: "remove some" }];
 }
 
 type Problem = { fact: string; hint: string };
@@ -87,16 +106,7 @@ function problemOfRepeat(type: string, firstLine: number | undefined): Problem |
   };
 }
 
-function broken(line: number, fact: string, hint: string): ParsedProcfile {
-  return {
-    ok: false,
-    cause: { headline: `Procfile line ${line} is wrong`, detail: `Procfile:${line}: ${fact}`, hint },
-  };
-}
-
-function empty(): ParsedProcfile {
-  return {
-    ok: false,
-    cause: { headline: "Procfile is empty", detail: "Procfile:1: it names no process", hint: example },
-  };
+function causeOfFault({ line, text, fact, hint }: ProcfileFault): Cause {
+  const headline = text === "" ? "Procfile is empty" : `Procfile line ${line} is wrong`;
+  return { headline, detail: `Procfile:${line}: ${fact}`, hint };
 }
