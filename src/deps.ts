@@ -1,4 +1,5 @@
 import type { Builder } from "./builder/builder.ts";
+import type { Check } from "./checks.ts";
 import type { Database } from "./db/client.ts";
 import type { DeployLogs } from "./events/deploy-logs.ts";
 import type { Events } from "./events/events.ts";
@@ -20,6 +21,8 @@ export type Deps = {
   keyring: Keyring;
   log: Log;
   limits: Limits;
+  /** What `platform:doctor` looks at. */
+  checks: readonly Check[];
 };
 
 /** How long the steps of a deploy may take, and how a worker holds its lease. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { createLocalBuilder } from "./builder/local/local.ts";
+import type { Check } from "./checks.ts";
 import { type Access, clientAddress, openRates, type Rates } from "./commands/actor.ts";
 import { commands } from "./commands/registry.ts";
 import { prepareSetup } from "./commands/setup.ts";
@@ -29,6 +30,11 @@ import { openLocalRuntime, stopAll } from "./runtime/local/local.ts";
 import { openRouter } from "./runtime/local/router.ts";
 import { type Keyring, openKeyring } from "./secrets/keyring.ts";
 import { newToken } from "./secrets/tokens.ts";
+import { addressChecks } from "./upkeep/checks/address.ts";
+import { databaseChecks } from "./upkeep/checks/database.ts";
+import { diskChecks } from "./upkeep/checks/disk.ts";
+import { machineChecks } from "./upkeep/checks/machine.ts";
+import { workChecks } from "./upkeep/checks/work.ts";
 import { claimDataFolder, findHolder } from "./upkeep/data-folder.ts";
 import { startJanitor } from "./upkeep/janitor.ts";
 import { createWeb } from "./web/web.ts";
@@ -122,7 +128,8 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
 
   const { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce } = config.limits;
   const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, sweepMs: 1_000, ...overrides.limits };
-  const deps: Deps = { db, events, deployLogs, queue, repos, builder, runtime, keyring, log, limits };
+  const made = { db, events, deployLogs, queue, repos, builder, runtime, keyring, log, limits };
+  const deps: Deps = { ...made, checks: checksOf(made, config) };
   const stopping = new AbortController();
   const doors = await openDoors(parts, deps, server, stopping.signal);
   onClose(doors.closeRouter);
@@ -135,6 +142,20 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   onClose(doors.closeGit);
   onClose(async () => stopping.abort());
   return { url: config.publicUrl, port, setupCode, deps, close: closeAll };
+}
+
+/** What `zyndra doctor` asks of the platform, in the order in which it is shown. */
+function checksOf({ db, limits, repos, builder, runtime }: Omit<Deps, "checks">, config: Config): Check[] {
+  const { publicUrl, plainHttpAllowed, dataDir } = config;
+  return [
+    ...databaseChecks(db, config.database.kind),
+    ...workChecks({ db, limits }),
+    ...runtime.checks,
+    ...machineChecks(repos.git.version),
+    ...builder.checks,
+    ...diskChecks(dataDir),
+    ...addressChecks({ publicUrl, plainHttpAllowed, baseDomain: baseDomainOf(new URL(publicUrl)) }),
+  ];
 }
 
 /** Apps are names below the platform's own; on this machine below `localhost`, which needs no DNS (RFC 6761 §6.3). */

@@ -1,3 +1,4 @@
+import type { Check } from "../checks.ts";
 import type { Cause } from "../model/cause.ts";
 import type { Image } from "../model/image.ts";
 import type { WriteLine } from "../model/log-line.ts";
@@ -9,6 +10,9 @@ export type Builder = {
 
   /** What of this machine decides an image besides the commit and the config vars: another one, and nothing is used again. */
   readonly tools: string;
+
+  /** What it needs of this machine, for `zyndra doctor`. */
+  readonly checks: readonly Check[];
 
   /**
    * Builds one image. May be called again with the same `buildId` after a crash: what an earlier call left running is

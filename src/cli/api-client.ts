@@ -49,8 +49,9 @@ export async function ask<Answer>(
   server: Server,
   request: { method: "GET" | "POST"; path: string; body?: unknown },
   signal: AbortSignal,
+  withinMs: number = answerWithinMs,
 ): Promise<Answer> {
-  const response = await send(server, request, signal, answerWithinMs);
+  const response = await send(server, request, signal, withinMs);
   const text = await readText(response).catch((error) => {
     throw failed(server, error, signal);
   });

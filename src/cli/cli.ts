@@ -53,6 +53,12 @@ export const ownCommands: OwnCommand[] = [
     run: async (call) => (await import("./open.ts")).openApp(call),
   },
   {
+    usage: "doctor",
+    summary:
+      "Look whether this machine, this folder and the server are in order, and say what to do where they are not",
+    run: async (call) => (await import("./doctor.ts")).examine(call),
+  },
+  {
     usage: "start",
     summary: "Run a Zyndra on this machine; what it keeps lies in this folder's .zyndra",
     run: async (call) => (await import("./platform-program.ts")).startPlatform(call),

@@ -34,6 +34,7 @@ function world(): World {
     configFolder: join(filled("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "zyndra"),
     userName: filled("USER") ?? nameOfUser(),
     override: { url: filled("ZYNDRA_URL"), token: filled("ZYNDRA_TOKEN"), app: filled("ZYNDRA_APP") },
+    searchPath: env.PATH ?? "",
     self: [process.execPath, import.meta.filename],
     browser: findBrowser(),
     editor: filled("VISUAL") ?? filled("EDITOR"),

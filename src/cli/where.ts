@@ -69,7 +69,7 @@ async function findApp(
 type Remote = { url: string; app: string };
 
 /** Server and app of the remote `zyndra` of the current folder, if it is in a repository that has one. */
-async function readRemote(cwd: string): Promise<Remote | undefined> {
+export async function readRemote(cwd: string): Promise<Remote | undefined> {
   const text = await new Promise<string>((resolve) => {
     execFile("git", ["config", "--get", "remote.zyndra.url"], { cwd, timeout: 5_000 }, (error, stdout) => {
       resolve(error ? "" : stdout.trim());

@@ -16,6 +16,8 @@ export type World = {
     token?: string | undefined;
     app?: string | undefined;
   };
+  /** Where the shell looks for programs. */
+  searchPath: string;
   /** The command with which git can call this program. */
   self: string[];
   /** The program that opens a page, where there is a screen. */

@@ -5,6 +5,7 @@ import { editConfig, importConfig } from "./config-files.ts";
 import { exportConfig, getConfig, listConfig } from "./config-values.ts";
 import { showDeploy } from "./deploy-info.ts";
 import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
+import { examinePlatform } from "./doctor.ts";
 import { showLogs } from "./logs.ts";
 import { listProcesses, scale } from "./ps.ts";
 import { diffReleases } from "./release-diff.ts";
@@ -41,6 +42,7 @@ export const commands: Command[] = [
   listMyTokens,
   createToken,
   revoke,
+  examinePlatform,
 ];
 
 const byWord = new Map(

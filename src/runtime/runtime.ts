@@ -1,3 +1,4 @@
+import type { Check } from "../checks.ts";
 import type { AddonAccess, AddonKind, VolumeMount } from "../model/addons.ts";
 import type { Cause } from "../model/cause.ts";
 import type { Image } from "../model/image.ts";
@@ -11,6 +12,8 @@ export type Runtime = {
   readonly processes: Processes;
   readonly edge: Edge;
   readonly data: Data;
+  /** What it stands on, and whether what should run does, for `zyndra doctor`. */
+  readonly checks: readonly Check[];
   /** Stops watching and serving; what runs goes on. */
   close(): Promise<void>;
 };

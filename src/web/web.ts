@@ -74,7 +74,7 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
       () => false,
     );
     const status = answered ? "ok" : "the database does not answer";
-    return context.json({ status, version: options.version }, answered ? 200 : 503);
+    return context.json({ status, version: options.version, now: new Date().toISOString() }, answered ? 200 : 503);
   });
 
   // Help works before anyone is let in; it says nothing about this installation.

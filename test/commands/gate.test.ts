@@ -52,6 +52,7 @@ const inputs: Record<string, Record<string, unknown>> = {
   "tokens:list": {},
   "tokens:create": { label: "laptop" },
   "tokens:revoke": { token: "none" },
+  "platform:doctor": {},
 };
 
 test("every command of the registry is in the matrix", () => {

@@ -60,6 +60,7 @@ async function run(folder: string, words: string | string[], options: RunOptions
     configFolder: join(folder, "config", "zyndra"),
     userName: "ana",
     override: {},
+    searchPath: process.env.PATH!,
     self: [process.execPath, program],
     browser: undefined,
     editor: undefined,

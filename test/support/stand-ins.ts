@@ -23,6 +23,7 @@ export function standInBuilder(): StandInBuilder {
   return {
     kind: "local",
     tools: "none",
+    checks: [],
     builds,
     answer: (next) => {
       outcomeOf = next;
@@ -231,6 +232,7 @@ export function standInRuntime(): StandInRuntime {
     },
     edge: { url: (name) => `http://${name}.test` },
     data,
+    checks: [],
     close: async () => {},
   };
 }

@@ -6,13 +6,14 @@ import { type BuildPlan, detect, type SourceTree } from "../../model/detection.t
 import { slugFolder, slugImage } from "../../model/image.ts";
 import type { WriteLine } from "../../model/log-line.ts";
 import type { ProcessTypes } from "../../model/process-types.ts";
+import { sizeWords } from "../../model/size.ts";
 import type { SlugManifest } from "../../model/slug.ts";
 import type { Builder, BuildOutcome, BuildRequest } from "../builder.ts";
 import { causeOfError, causeOfFullDisk, causeOfTimeout } from "./build-causes.ts";
 import { buildEnv } from "./build-env.ts";
 import { BuildFailure } from "./build-failure.ts";
-import { sizeWords } from "./build-figures.ts";
 import { type BuildSession, openSession } from "./build-session.ts";
+import { toolChecks } from "./checks.ts";
 import { fullAllowance } from "./command.ts";
 import { buildGo, findGo, goPlanLine } from "./go-steps.ts";
 import { endProcesses } from "./leftovers.ts";
@@ -58,6 +59,7 @@ export function createLocalBuilder(options: LocalBuilderOptions): Builder {
   return {
     kind: "local",
     tools: `node ${process.versions.node} in ${options.nodeBinDir ?? dirname(process.execPath)}`,
+    checks: toolChecks(options.path ?? defaultPath),
 
     async build(request, write, signal) {
       signal.throwIfAborted();

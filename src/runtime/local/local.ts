@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Log } from "../../log.ts";
 import type { ProcessStatus, Runtime } from "../runtime.ts";
 import { maxLogBytes, readAppLog } from "./app-log.ts";
+import { localRuntimeChecks } from "./checks.ts";
 import { localData } from "./data.ts";
 import type { PostgresServer } from "./databases.ts";
 import type { Ground } from "./ground.ts";
@@ -70,6 +71,7 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Ru
     },
     edge: { url: (appName) => options.publicUrl(appName) },
     data: localData({ dataDir, postgres: options.postgres }),
+    checks: localRuntimeChecks(dataDir),
     close: async () => watching?.stop(),
   };
 }
