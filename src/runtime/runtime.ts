@@ -1,3 +1,4 @@
+import type { Readable, Writable } from "node:stream";
 import type { Check } from "../checks.ts";
 import type { AddonAccess, AddonKind, VolumeMount } from "../model/addons.ts";
 import type { Cause } from "../model/cause.ts";
@@ -84,6 +85,14 @@ export type Processes = {
    * (128 + signal number if a signal ended it). An aborted signal ends its process group and rejects.
    */
   run(spec: ReleaseSpec, command: string, write: WriteLine, signal: AbortSignal, options?: RunOptions): Promise<number>;
+  /** The same with somebody at its other end: bytes in, bytes out, each no faster than the other side takes them. */
+  attach(
+    spec: ReleaseSpec,
+    command: string,
+    end: OtherEnd,
+    signal: AbortSignal,
+    options?: Pick<RunOptions, "name">,
+  ): Promise<number>;
   /** Adds a line of Zyndra's own to the app's log, under the name of a process. An app that is gone has none. */
   note(appId: string, process: string, text: string): Promise<void>;
 };
@@ -94,6 +103,23 @@ export type RunOptions = {
   /** Its lines stand in the app's log as well, under that name. */
   intoLog?: boolean;
 };
+
+/** Who is attached to a command. Its streams stay the caller's; `stdin` is destroyed when the command has ended. */
+export type OtherEnd = {
+  stdin: Readable;
+  stdout: Writable;
+  /** Not used with a terminal, where all output is one. */
+  stderr: Writable;
+  /** The command gets a terminal of this kind (TERM) and size; absent: pipes. */
+  terminal?: { type: string; size: TerminalSize };
+  /** Called once, with what is to hear of all that is no byte. */
+  onSignal(hear: (signal: EndSignal) => void): void;
+};
+
+/** `interrupt`: Ctrl-C where no terminal makes a signal of it. */
+export type EndSignal = { kind: "resize"; size: TerminalSize } | { kind: "interrupt" };
+
+export type TerminalSize = { columns: number; rows: number };
 
 export type ProcessStatus = {
   /** `web.1` */

@@ -458,11 +458,17 @@ describe("the platform goes and comes back", () => {
     },
   );
 
-  test("a one-off command does not outlive a killed platform", async () => {
+  test.each([
+    "run echo begun; sleep 600",
+    "flood echo begun; sleep 600",
+    "terminal echo begun; sleep 600",
+    "terminal exec bash --norc -ic 'set -m; nohup sleep 600 & setsid sleep 600 & echo begun; sleep 600'",
+  ])("a one-off command does not outlive a killed platform: %s", async (command) => {
     bench = await openLocalBench();
     const spec = await release();
-    const { child, lines } = startPlatform(await specFileOf(spec), "run echo begun; sleep 600");
-    while ((await lines.next()).value !== "begun");
+    const { child, lines } = startPlatform(await specFileOf(spec), command);
+    while (!/^begun\r?$/.test((await lines.next()).value));
+    await eventually(async () => (await programs()).length > 0);
     child.kill("SIGKILL");
     await eventually(async () => expect(await programs()).toEqual([]));
   });

@@ -228,6 +228,10 @@ export function standInRuntime(): StandInRuntime {
         ran.push({ command, version: spec.version, name: options?.name });
         return commandDoes(command, signal);
       },
+      attach: (spec, command, _end, signal, options) => {
+        ran.push({ command, version: spec.version, name: options?.name });
+        return commandDoes(command, signal);
+      },
       note: async (appId, process, text) => void notes.push({ appId, line: `${process} ${text}` }),
     },
     edge: { url: (name) => `http://${name}.test` },

@@ -56,6 +56,9 @@ export type KeeperLimits = {
   maxLogBytes: number;
 };
 
+/** Where a command's output goes: into the log, or through pipes or a terminal to whoever started the keeper. */
+export type KeeperStreams = { streams: "log" | "pipes" } | { streams: "terminal"; columns: number; rows: number };
+
 const keeperScript = join(import.meta.dirname, "keeper.pl");
 
 /** Makes the folder and starts the keeper; the process itself may fail in its own time. */
@@ -74,6 +77,7 @@ export async function startInstance(
     command: launch.command,
     cwd: launch.cwd,
     env: launch.env,
+    streams: "log",
     log: join(logFolder(dataDir, facts.appId), "app.log"),
     limits,
   });
@@ -117,7 +121,7 @@ export async function writeLaunch(
     env: Record<string, string>;
     log: string;
     limits: KeeperLimits;
-  },
+  } & KeeperStreams,
 ): Promise<void> {
   const { limits, env, ...words } = launch;
   const settings = {

@@ -3,15 +3,17 @@
 #   perl keeper.pl keep FOLDER   starts the command of FOLDER/launch, writes its output into the app's log, starts it
 #                                again when it ends, and says in FOLDER/status how it is. SIGTERM ends both; SIGUSR1
 #                                writes the status anew, with the latest lines of output.
-#   perl keeper.pl once FOLDER   runs the command once with this process's own stdout and stderr and exits as it did
-#                                (128 + signal); ends it when stdin closes, so that it never outlives the platform.
+#   perl keeper.pl once FOLDER   runs the command once and exits as it did (128 + signal); ends it when our stdin closes,
+#                                so that it never outlives the platform. Its output goes to our stdout and stderr, its
+#                                input comes as frames on our stdin; with a terminal it has one of its own for all three.
+#                                SIGINT is passed on, as Ctrl-C would be.
 #
 # Perl with core modules only: it is there wherever Debian's git is, and waits in 6 MB where Node takes 45.
 use strict;
 use warnings;
 use Config;
 use Errno qw(EAGAIN EINTR ENOENT);
-use Fcntl qw(F_GETFL F_SETFL O_APPEND O_CREAT O_NONBLOCK O_WRONLY);
+use Fcntl qw(F_GETFL F_SETFL O_APPEND O_CREAT O_NOCTTY O_NONBLOCK O_RDWR O_WRONLY);
 use Time::HiRes qw(time);
 
 use constant {
@@ -23,6 +25,14 @@ use constant {
     FLUSH_SECONDS      => 0.5,          # A line without its end is written after this long.
     LEFTOVERS_SECONDS  => 2,            # For what a process that ended by itself has left in its group.
     FOLDER_SECONDS     => 5,            # How often to look whether our folder is still there.
+    BUFFER_BYTES       => 65_536,       # Of a stream; while it is full, no more is read.
+};
+# Requests of ioctl(2), for which Perl has no names; the same on all machines that Zyndra supports (asm-generic/ioctls.h).
+use constant {
+    TIOCGPTN   => 0x80045430,
+    TIOCSPTLCK => 0x40045431,
+    TIOCSWINSZ => 0x5414,
+    TIOCSCTTY  => 0x540E,
 };
 
 my ($stop_asked, $status_asked) = (0, 0);
@@ -40,9 +50,13 @@ syscall $prctl{$machine}, 36, 1, 0, 0, 0 if $machine && $prctl{$machine};
 my ($mode, $folder) = @ARGV;
 my (%launch, %child_env);
 read_launch();
+my $platform = getppid;
 
 # The child: its process id (also its group's), whether it has ended and how, and the pipe with its output.
 my ($child, $child_gone, $wait_status, $output);
+# What else is moved for somebody who is attached: bytes on their way out, frames and bytes on their way in.
+my (@outputs, $child_input, $terminal);
+my ($frames, $input, $input_ended) = ('', '', 0);
 my ($state, $since, $starts, $exits, $last_exit) = ('starting', now_ms(), 0, 0, undef);
 my ($partial, $partial_since, @tail) = ('', 0);
 my ($log, $log_device, $log_inode, $log_torn);
@@ -56,7 +70,7 @@ sub keep_running {
     my $pause = $launch{firstPauseMs};
     until ($stop_asked) {
         my $started = time;
-        start_child(1);
+        start_child();
         set_state('up');
         relay_until(sub { $child_gone || $stop_asked });
         last if $stop_asked;
@@ -79,54 +93,90 @@ sub keep_running {
 }
 
 sub run_once {
-    start_child(0);
-    my $input = '';
-    until ($child_gone || $stop_asked) {
-        my $ready = '';
-        vec($ready, 0, 1) = 1;
-        my $found = select $ready, undef, undef, 0.2;
-        if ($found > 0) {
-            my $got = sysread STDIN, $input, 4096;
-            $stop_asked = 1 if defined $got && $got == 0;
-        }
-        reap();
-    }
+    $SIG{INT} = sub { kill 'INT', -$child if defined $child && !$child_gone };
+    start_child();
+    relay_until(sub { $child_gone || $stop_asked });
     end_group($child_gone ? 0 : $launch{graceMs} / 1000);
+    hand_over_rest();
     return $wait_status & 127 ? 128 + ($wait_status & 127) : $wait_status >> 8;
 }
 
 # --- the child ---
 
 sub start_child {
-    my ($with_pipe) = @_;
-    my $write_end;
-    pipe($output, $write_end) or die "pipe: $!" if $with_pipe;
+    my @ends = $launch{streams} eq 'terminal' ? open_terminal() : $launch{streams} eq 'pipes' ? open_pipes() : open_log_pipe();
     my $pid = fork;
     if (!defined $pid) {    # No memory or no process ids: as if it had crashed at once.
-        say_line("zyndra: cannot start: $!");
-        ($child, $child_gone, $wait_status, $output) = (undef, 1, 126 << 8, undef);
+        my $said = "zyndra: cannot start: $!";
+        if ($mode eq 'keep') { say_line($said) }
+        else { syswrite STDERR, "$said\n" }
+        ($child, $child_gone, $wait_status, $output, @outputs) = (undef, 1, 126 << 8, undef);
         $starts++;
         return;
     }
-    become_child($write_end) if $pid == 0;
-    setpgrp $pid, $pid;     # Both sides do it, so that it is done whoever comes first.
+    become_child(@ends) if $pid == 0;
+    # Both sides do it, so that it is done whoever comes first. With a terminal it leads a session, which nobody else can make it.
+    setpgrp $pid, $pid if !$terminal;
     ($child, $child_gone, $wait_status) = ($pid, 0, 0);
     ($partial, @tail) = ('');
     $starts++;
-    return if !$with_pipe;
-    close $write_end;
-    fcntl $output, F_SETFL, fcntl($output, F_GETFL, 0) | O_NONBLOCK;
 }
 
+# Each of the following opens the ways to and from the child and answers its ends of them: stdin, stdout, stderr.
+
+sub open_log_pipe {
+    pipe $output, my $write_end or die "pipe: $!";
+    set_nonblocking($output);
+    open my $nothing, '<', '/dev/null' or die "/dev/null: $!";
+    return ($nothing, $write_end, $write_end);
+}
+
+# Pipes, where ours are sockets: those cannot be opened as /dev/stdout and /dev/stderr.
+sub open_pipes {
+    pipe my $stdin, $child_input or die "pipe: $!";
+    pipe my $from_stdout, my $stdout or die "pipe: $!";
+    pipe my $from_stderr, my $stderr or die "pipe: $!";
+    @outputs = ({ from => $from_stdout, to => \*STDOUT, waiting => '' }, { from => $from_stderr, to => \*STDERR, waiting => '' });
+    set_nonblocking($child_input, map { ($_->{from}, $_->{to}) } @outputs);
+    return ($stdin, $stdout, $stderr);
+}
+
+# A new pair of pty(7): the child gets one side as its terminal, we hold the other.
+sub open_terminal {
+    sysopen $terminal, '/dev/ptmx', O_RDWR | O_NOCTTY or die "/dev/ptmx: $!";
+    my ($unlocked, $number) = (pack('i', 0), pack 'i', 0);
+    ioctl $terminal, TIOCSPTLCK, $unlocked or die "unlocking a pty: $!";
+    ioctl $terminal, TIOCGPTN, $number or die "a pty's number: $!";
+    sysopen my $side, '/dev/pts/' . unpack('i', $number), O_RDWR | O_NOCTTY or die "/dev/pts: $!";
+    set_window_size($launch{columns}, $launch{rows});
+    $child_input = $terminal;
+    @outputs = ({ from => $terminal, to => \*STDOUT, waiting => '' });
+    set_nonblocking($terminal, \*STDOUT);
+    return ($side, $side, $side);
+}
+
+sub set_window_size {
+    my ($columns, $rows) = @_;
+    my $size = pack 'S4', $rows, $columns, 0, 0;
+    # The kernel tells the programs in it: SIGWINCH.
+    ioctl $terminal, TIOCSWINSZ, $size if $terminal;
+}
+
+sub set_nonblocking { fcntl $_, F_SETFL, fcntl($_, F_GETFL, 0) | O_NONBLOCK for @_ }
+
 sub become_child {
-    my ($write_end) = @_;
-    setpgrp 0, 0;
-    $SIG{$_} = 'DEFAULT' for qw(TERM INT USR1 HUP PIPE CHLD);
-    open STDIN, '<', '/dev/null';
-    if ($write_end) {
-        open STDOUT, '>&', $write_end;
-        open STDERR, '>&', $write_end;
+    my ($stdin, $stdout, $stderr) = @_;
+    if ($terminal) {
+        require POSIX;
+        POSIX::setsid();
+        ioctl $stdin, TIOCSCTTY, 0;
+        erase_whole_characters($stdin);
     }
+    else { setpgrp 0, 0 }
+    $SIG{$_} = 'DEFAULT' for qw(TERM INT USR1 HUP PIPE CHLD);
+    open STDIN, '<&', $stdin;
+    open STDOUT, '>&', $stdout;
+    open STDERR, '>&', $stderr;
     if (chdir $launch{cwd}) {
         %ENV = %child_env;
         no warnings 'exec';
@@ -136,27 +186,50 @@ sub become_child {
     exit 126;
 }
 
+# IUTF8 of termios(3), for which Perl has no name.
+sub erase_whole_characters {
+    my $attributes = POSIX::Termios->new;
+    $attributes->getattr(fileno $_[0]);
+    $attributes->setiflag($attributes->getiflag | 0x4000);
+    $attributes->setattr(fileno $_[0]);
+}
+
 sub reap {
     while ((my $pid = waitpid -1, WNOHANG) > 0) {
         ($child_gone, $wait_status) = (1, $?) if defined $child && $pid == $child;
     }
 }
 
-# Ends what is left of the child's process group, and what has left that group but carries our mark.
+# Ends what is left of the child's process group, and what has left that group but carries our mark. A shell at a terminal
+# gives each of its jobs a group of its own, and heeds SIGHUP alone: there the whole session is meant.
 sub end_group {
     my ($seconds) = @_;
     return if !defined $child;
     if (group_alive()) {
-        kill 'TERM', -$child;
+        signal_group($_) for $terminal ? qw(HUP CONT TERM) : 'TERM';
         relay_until(sub { !group_alive() }, $seconds, 0.02);
-        kill 'KILL', -$child if group_alive();
+        signal_group('KILL') if group_alive();
         relay_until(sub { $child_gone }, 2, 0.02);
     }
     end_marked();
     reap();
 }
 
-sub group_alive { reap(); return kill 0, -$child }
+sub signal_group { kill $_[0], -$child, $terminal ? session_members() : () }
+
+sub group_alive { reap(); return kill(0, -$child) || $terminal && session_members() }
+
+sub session_members {
+    opendir my $proc, '/proc' or return;
+    return grep { /^\d+$/ && session_of($_) == $child } readdir $proc;
+}
+
+# proc(5): the name in parentheses may hold anything; state, parent and group stand before the session. A zombie is gone.
+sub session_of {
+    open my $file, '<', "/proc/$_[0]/stat" or return 0;
+    my ($state, $session) = (<$file> // '') =~ /.*\) (\S) \S+ \S+ (\d+)/s or return 0;
+    return $state eq 'Z' ? 0 : $session;
+}
 
 sub end_marked {
     opendir my $proc, '/proc' or return;
@@ -177,9 +250,9 @@ sub note_exit {
 
 sub exit_words { return $wait_status & 127 ? 'signal ' . ($wait_status & 127) : 'exit ' . ($wait_status >> 8) }
 
-# --- waiting, and moving output meanwhile ---
+# --- waiting, and moving bytes meanwhile ---
 
-# Moves output into the log until $done answers true or the seconds are over; $tick is the longest sleep.
+# Moves what comes until $done answers true or the seconds are over; $tick is the longest sleep.
 sub relay_until {
     my ($done, $seconds, $tick) = @_;
     my $deadline = defined $seconds ? time() + $seconds : undef;
@@ -192,15 +265,34 @@ sub relay_until {
             return if $left <= 0;
             $wait = $left if $left < $wait;
         }
-        my $ready = '';
-        vec($ready, fileno $output, 1) = 1 if $output;
-        my $found = select $ready, undef, undef, $wait;
-        read_output() if $found > 0;
+        move_bytes($wait);
         end_partial_line() if $partial ne '' && time() - $partial_since > FLUSH_SECONDS;
         say_dropped() if $dropped_lines && int(time) != $second;
         if ($status_asked) { $status_asked = 0; write_status() }
         look_at_folder();
+        # Our stdin says so at once, unless it is full of what the command does not read.
+        $stop_asked = 1 if $mode eq 'once' && getppid != $platform;
     }
+}
+
+sub move_bytes {
+    my ($seconds) = @_;
+    my ($read, $write) = ('', '');
+    vec($read, fileno $output, 1) = 1 if $output;
+    vec($read, fileno STDIN, 1) = 1 if $mode eq 'once' && !$stop_asked && length $input < BUFFER_BYTES;
+    vec($write, fileno $child_input, 1) = 1 if $child_input && ($input ne '' || $input_ended);
+    for (@outputs) {
+        vec($read, fileno $_->{from}, 1) = 1 if has_room($_);
+        vec($write, fileno $_->{to}, 1) = 1 if $_->{waiting} ne '';
+    }
+    return if select($read, $write, undef, $seconds) <= 0;
+    read_output() if $output && vec $read, fileno $output, 1;
+    for (@outputs) {
+        read_stream($_) if has_room($_) && vec $read, fileno $_->{from}, 1;
+        write_stream($_) if vec $write, fileno $_->{to}, 1;
+    }
+    write_input() if $child_input && vec $write, fileno $child_input, 1;
+    read_frames() if $mode eq 'once' && vec $read, fileno STDIN, 1;
 }
 
 # Whoever removes our folder wants us gone: nobody could find us any more.
@@ -231,6 +323,60 @@ sub read_rest {
     undef $output;
     end_partial_line();
     say_dropped();
+}
+
+# --- the streams of a command that somebody is attached to ---
+
+sub has_room { return $_[0]{from} && length $_[0]{waiting} < BUFFER_BYTES }
+
+# Answers false where there is nothing to read, now or for good.
+sub read_stream {
+    my ($stream) = @_;
+    my $got = sysread $stream->{from}, $stream->{waiting}, BUFFER_BYTES, length $stream->{waiting};
+    return 0 if !defined $got && ($! == EAGAIN || $! == EINTR);
+    # A terminal whose other side was closed by all is an error (EIO), not an end.
+    delete $stream->{from} if !$got;
+    return $got;
+}
+
+sub write_stream {
+    my ($stream) = @_;
+    my $written = syswrite $stream->{to}, $stream->{waiting};
+    if (defined $written) { substr $stream->{waiting}, 0, $written, '' }
+    elsif ($! != EAGAIN && $! != EINTR) { $stream->{waiting} = '' }    # Nobody reads any more; soon our stdin says why.
+}
+
+sub write_input {
+    if ($input ne '') {
+        my $written = syswrite $child_input, $input;
+        if (defined $written) { substr $input, 0, $written, '' }
+        elsif ($! != EAGAIN && $! != EINTR) { undef $child_input }     # It has closed its stdin.
+    }
+    undef $child_input if $input_ended && $input eq '' && !$terminal;
+}
+
+# A frame is one letter, four bytes with the length, and as many bytes: d = data, e = the end of it, w = a window's size.
+sub read_frames {
+    my $got = sysread STDIN, $frames, BUFFER_BYTES, length $frames;
+    if (!$got) { $stop_asked = 1 if defined $got || $! != EAGAIN && $! != EINTR; return }
+    while (length $frames >= 5) {
+        my ($kind, $length) = unpack 'aN', $frames;
+        last if length $frames < 5 + $length;
+        my $payload = substr $frames, 5, $length;
+        substr $frames, 0, 5 + $length, '';
+        if ($kind eq 'd') { $input .= $payload if $child_input }
+        elsif ($kind eq 'w') { set_window_size(unpack 'nn', $payload) }
+        elsif ($terminal) { $input .= "\x04" }
+        else { $input_ended = 1 }
+    }
+}
+
+# After the end: what is still on its way, but no waiting for others who hold the pipes open.
+sub hand_over_rest {
+    relay_until(sub {
+        for my $stream (@outputs) { 1 while has_room($stream) && read_stream($stream) }
+        return $stop_asked || !grep { $_->{waiting} ne '' } @outputs;
+    });
 }
 
 # --- lines ---

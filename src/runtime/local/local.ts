@@ -10,7 +10,7 @@ import type { Ground } from "./ground.ts";
 import { healAll, healWhatBroke } from "./healing.ts";
 import { stopInstancesExcept } from "./instance.ts";
 import { appendToLog, logLine } from "./log-file.ts";
-import { endRuns, runOneOff } from "./one-off.ts";
+import { attachOneOff, endRuns, runOneOff } from "./one-off.ts";
 import { requirePerl } from "./perl.ts";
 import { listProcesses } from "./process-list.ts";
 import { applyRelease, destroyApp } from "./rollout.ts";
@@ -67,6 +67,7 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Ru
       list: (appId): Promise<ProcessStatus[]> => listProcesses(ground, appId),
       logs: (appId, logOptions, signal) => readAppLog(dataDir, appId, logOptions, signal),
       run: (spec, command, write, signal, runOptions) => runOneOff(ground, spec, command, write, signal, runOptions),
+      attach: (spec, command, end, signal, runOptions) => attachOneOff(ground, spec, command, end, signal, runOptions),
       note: (appId, process, text) => appendToLog(dataDir, appId, "app.log", [logLine(process, `zyndra: ${text}`)]),
     },
     edge: { url: (appName) => options.publicUrl(appName) },

@@ -1,61 +1,66 @@
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { UserError } from "../../errors.ts";
 import type { WriteLine } from "../../model/log-line.ts";
-import type { ReleaseSpec, RunOptions } from "../runtime.ts";
+import type { EndSignal, OtherEnd, ReleaseSpec, RunOptions, TerminalSize } from "../runtime.ts";
 import { processEnvironment } from "./environment.ts";
 import { findSlug, type Ground } from "./ground.ts";
-import { endMarked, spawnKeeper, writeLaunch } from "./instance.ts";
+import { endMarked, type KeeperStreams, spawnKeeper, writeLaunch } from "./instance.ts";
 import { splitLines } from "./lines.ts";
 import { openLineLog } from "./log-file.ts";
 import { startTimeOf } from "./machine.ts";
 import { appFolder, namesIn, readIfThere } from "./state.ts";
 
-/**
- * See Processes.run. The command runs below a keeper that watches its standard input: should the platform be killed, the
- * pipe closes and the command is ended too, so that a release command never runs twice at once.
- */
-export async function runOneOff(
+/** See Processes.run. */
+export function runOneOff(
   ground: Ground,
   spec: ReleaseSpec,
   command: string,
   write: WriteLine,
   signal: AbortSignal,
-  { name = "run.1", intoLog = false }: RunOptions = {},
+  { name = defaultName, intoLog = false }: RunOptions = {},
 ): Promise<number> {
-  signal.throwIfAborted();
-  const slug = await findSlug(ground, spec);
-  if (!slug) throw new UserError("gone", `The files of v${spec.version} are gone.`, "push its commit again");
-  const id = `run-${randomBytes(6).toString("hex")}`;
-  const folder = join(runsFolder(ground.dataDir, spec.appId), id);
-  await mkdir(join(folder, "home"), { recursive: true, mode: 0o700 });
-  await mkdir(join(folder, "tmp"), { mode: 0o700 });
-  try {
-    await writeFile(join(folder, "owner"), `${process.pid} ${await startTimeOf(process.pid)}`, { mode: 0o600 });
-    const env = processEnvironment({
-      spec,
-      slugDir: slug.dir,
-      manifest: slug.manifest,
-      processName: name,
-      folder,
-      nodeDir: ground.nodeDir,
-    });
-    const limits = ground.limits;
-    await writeLaunch(folder, { name, instance: id, command, cwd: slug.dir, env, log: "/dev/null", limits });
-    if (!intoLog) return await runInFolder(folder, write, signal);
-    const lines = openLineLog(ground.dataDir, spec.appId, name, ground.log);
-    const writeBoth: WriteLine = (line) => {
-      lines.write(line.text);
-      write(line);
-    };
-    return await runInFolder(folder, writeBoth, signal).finally(() => lines.close());
-  } finally {
-    await endMarked(id);
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  const lines = intoLog ? openLineLog(ground.dataDir, spec.appId, name, ground.log) : undefined;
+  const writeAll: WriteLine = (line) => {
+    lines?.write(line.text);
+    write(line);
+  };
+  const running = runOnce(ground, spec, { name, command, streams: "pipes" }, signal, async (keeper) => {
+    keeper.stdin!.write(frame("end"));
+    await Promise.all([relay(keeper.stdout!, writeAll), relay(keeper.stderr!, writeAll)]);
+  });
+  return running.finally(() => lines?.close());
+}
+
+/** See Processes.attach. @throws UserError where a terminal is asked for and this machine cannot give one */
+export async function attachOneOff(
+  ground: Ground,
+  spec: ReleaseSpec,
+  command: string,
+  end: OtherEnd,
+  signal: AbortSignal,
+  { name = defaultName }: Pick<RunOptions, "name"> = {},
+): Promise<number> {
+  const { terminal } = end;
+  if (terminal && process.platform !== "linux") {
+    const hint = "without one: --no-tty";
+    throw new UserError("unavailable", "a terminal for a command needs Zyndra to run on Linux", hint);
   }
+  const env: Record<string, string> = terminal ? { TERM: terminal.type } : {};
+  const streams: KeeperStreams = terminal ? { streams: "terminal", ...terminal.size } : { streams: "pipes" };
+  return runOnce(ground, spec, { name, command, env, ...streams }, signal, async (keeper) => {
+    end.onSignal((heard) => passOn(heard, keeper));
+    void feed(keeper.stdin!, end.stdin);
+    try {
+      await Promise.all([pour(keeper.stdout!, end.stdout), pour(keeper.stderr!, end.stderr)]);
+    } finally {
+      end.stdin.destroy();
+    }
+  });
 }
 
 /** Ends what one-offs of a killed platform have left, and removes their folders. Running ones are left alone. */
@@ -78,29 +83,120 @@ export async function endRuns(dataDir: string, appId: string): Promise<void> {
   }
 }
 
-async function runInFolder(folder: string, write: WriteLine, signal: AbortSignal): Promise<number> {
-  const child = spawnKeeper("once", folder, ["pipe", "pipe", "pipe"], true);
-  // Closing its input is the order to stop; the keeper sees to the rest.
-  const stop = () => child.stdin!.destroy();
-  child.stdin!.on("error", () => {});
+/**
+ * Runs a command below a keeper that watches its standard input: should the platform be killed, that closes and the command
+ * is ended too, so that a release command never runs twice at once. `attend` deals with the keeper's streams while it runs.
+ */
+async function runOnce(
+  ground: Ground,
+  spec: ReleaseSpec,
+  asked: { name: string; command: string; env?: Record<string, string> } & KeeperStreams,
+  signal: AbortSignal,
+  attend: (keeper: ChildProcess) => Promise<void>,
+): Promise<number> {
+  signal.throwIfAborted();
+  const { dataDir, nodeDir, limits } = ground;
+  const slug = await findSlug(ground, spec);
+  if (!slug) throw new UserError("gone", `The files of v${spec.version} are gone.`, "push its commit again");
+  const id = `run-${randomBytes(6).toString("hex")}`;
+  const folder = join(runsFolder(dataDir, spec.appId), id);
+  await mkdir(join(folder, "home"), { recursive: true, mode: 0o700 });
+  await mkdir(join(folder, "tmp"), { mode: 0o700 });
+  try {
+    await writeFile(join(folder, "owner"), `${process.pid} ${await startTimeOf(process.pid)}`, { mode: 0o600 });
+    const { dir, manifest } = slug;
+    const made = processEnvironment({ spec, slugDir: dir, manifest, processName: asked.name, folder, nodeDir });
+    const env = { ...made, ...asked.env };
+    await writeLaunch(folder, { ...asked, instance: id, cwd: dir, env, log: "/dev/null", limits });
+    return await keepOnce(folder, signal, attend);
+  } finally {
+    await endMarked(id);
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+async function keepOnce(
+  folder: string,
+  signal: AbortSignal,
+  attend: (keeper: ChildProcess) => Promise<void>,
+): Promise<number> {
+  const keeper = spawnKeeper("once", folder, ["pipe", "pipe", "pipe"], true);
+  keeper.stdin!.on("error", () => {});
+  // Closing its input is the order to stop; the signal is for one that does not read it. The keeper sees to the rest.
+  const stop = () => {
+    keeper.stdin!.destroy();
+    keeper.kill("SIGTERM");
+  };
   signal.addEventListener("abort", stop, { once: true });
   try {
-    const ended = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
-    await once(child, "spawn");
+    const ended = once(keeper, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+    await once(keeper, "spawn");
     if (signal.aborted) stop();
-    const output = Promise.all([relay(child.stdout!, write), relay(child.stderr!, write)]);
+    // Who does not take the output any more ends the command, too.
+    const attended = attend(keeper).catch((error: unknown) => {
+      stop();
+      throw error;
+    });
+    attended.catch(() => {});
     const [code] = await ended;
-    await output;
+    if (!signal.aborted) await attended;
     signal.throwIfAborted();
     return code ?? 137;
   } finally {
     signal.removeEventListener("abort", stop);
+    for (const stream of [keeper.stdin!, keeper.stdout!, keeper.stderr!]) stream.destroy();
   }
 }
 
 async function relay(output: Readable, write: WriteLine): Promise<void> {
   for await (const text of splitLines(output)) write({ kind: "output", text });
 }
+
+async function pour(output: Readable, into: Writable): Promise<void> {
+  for await (const chunk of output as AsyncIterable<Buffer>) await written(into, chunk);
+}
+
+/** Hands input to the keeper, no faster than the command reads it. */
+async function feed(keeperInput: Writable, stdin: Readable): Promise<void> {
+  try {
+    for await (const chunk of stdin as AsyncIterable<Buffer>) {
+      for (let at = 0; at < chunk.length; at += frameBytes) {
+        await written(keeperInput, frame("data", chunk.subarray(at, at + frameBytes)));
+      }
+    }
+    await written(keeperInput, frame("end"));
+  } catch {
+    // The command has ended, or who was attached is gone: both are told elsewhere.
+  }
+}
+
+function passOn(heard: EndSignal, keeper: ChildProcess): void {
+  if (heard.kind === "interrupt") keeper.kill("SIGINT");
+  else if (keeper.stdin!.writable) keeper.stdin!.write(frame("size", sizeBytes(heard.size)));
+}
+
+function sizeBytes({ columns, rows }: TerminalSize): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt16BE(columns, 0);
+  bytes.writeUInt16BE(rows, 2);
+  return bytes;
+}
+
+function written(into: Writable, bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => into.write(bytes, (error) => (error ? reject(error) : resolve())));
+}
+
+const frameBytes = 32 * 1024;
+
+/** What keeper.pl reads on its standard input: a letter, the length in four bytes, the bytes. */
+function frame(kind: "data" | "end" | "size", payload: Uint8Array = new Uint8Array()): Buffer {
+  const head = Buffer.alloc(5);
+  head.write({ data: "d", end: "e", size: "w" }[kind], "latin1");
+  head.writeUInt32BE(payload.length, 1);
+  return Buffer.concat([head, payload]);
+}
+
+const defaultName = "run.1";
 
 function runsFolder(dataDir: string, appId: string): string {
   return join(appFolder(dataDir, appId), "runs");
