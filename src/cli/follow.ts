@@ -2,6 +2,7 @@ import type { Follow } from "../commands/command.ts";
 import type { Cause } from "../model/cause.ts";
 import type { FinalStatus } from "../model/deploy.ts";
 import type { LogLine } from "../model/log-line.ts";
+import { momentSince } from "../model/since.ts";
 import { follow, type Message, Refusal, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { type AppLogLine, drawAppLogLine, drawLogLine, drawNote } from "./draw.ts";
@@ -131,12 +132,15 @@ function tellDone({ world, asJson }: Call, cause: Cause | undefined, done: strin
 type LogsFollow = Extract<Follow, { kind: "logs" }>;
 
 /** An app's log. Its lines have no numbers, so after a break the last ones come again and those shown before are left out. */
-async function followLogs(call: Call, server: Server, { appName, lines, process, tail }: LogsFollow): Promise<number> {
+async function followLogs(call: Call, server: Server, what: LogsFollow): Promise<number> {
   const { world } = call;
+  const { appName, lines, tail, process, source, grep } = what;
+  const since = what.since === undefined ? undefined : momentSince(what.since, new Date())?.toISOString();
+  const filters = Object.entries({ process, source, since, grep }).filter(([, value]) => value !== undefined);
   const memory = openMemory();
   const request = () => {
-    const asked = new URLSearchParams({ lines: String(memory.reachBack(lines)), tail: String(tail) });
-    if (process !== undefined) asked.set("process", process);
+    const counts = { lines: String(memory.reachBack(lines)), tail: String(tail) };
+    const asked = new URLSearchParams({ ...counts, ...Object.fromEntries(filters) });
     memory.startAgain();
     return { path: `/api/apps/${encodeURIComponent(appName)}/logs?${asked}` };
   };

@@ -136,16 +136,21 @@ function takeLongFlag(command: Command, word: string, left: string[], sorted: So
   const at = word.indexOf("=");
   const name = at < 0 ? word.slice(2) : word.slice(2, at);
   const value = at < 0 ? undefined : word.slice(at + 1);
-  const named = flagsOf(command).find((each) => each.name === name || each.field === name);
+  const named = flagsOf(command).find((each) => isCalled(each, name));
   if (!named) throw unknownFlag(command, `--${name}`);
   sorted.flags[named.field] = flagValue(named, `--${named.name}`, value, left);
+}
+
+/** A letter takes one hyphen. */
+function isCalled({ name, field, flag }: NamedFlag, word: string): boolean {
+  return name === word || field === word || (word.length > 1 && flag.also?.includes(word) === true);
 }
 
 /** `-t`, `-n 50`, `-n50`, `-tn 50` */
 function takeShortFlags(command: Command, word: string, left: string[], sorted: SortedWords): void {
   for (let at = 1; at < word.length; at++) {
     const letter = word[at]!;
-    const named = flagsOf(command).find(({ flag }) => flag.short === letter);
+    const named = flagsOf(command).find((each) => each.flag.short === letter || each.flag.also?.includes(letter));
     if (!named) throw unknownFlag(command, `-${letter}`);
     const joined = word.slice(at + 1).replace(/^=/, "");
     if (named.flag.kind === "switch" || joined === "") {

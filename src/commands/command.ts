@@ -5,6 +5,7 @@ import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct, type Role } from "../model/actor.ts";
 import type { View } from "../model/view.ts";
+import type { LogSource } from "../runtime/runtime.ts";
 
 /**
  * One thing that can be asked for, the same through every door. `run` writes through `context.tx` alone: what is written
@@ -48,7 +49,13 @@ export type Words<Input extends z.ZodObject = z.ZodObject> = {
   flags?: Partial<Record<keyof z.input<Input> & string, Flag>>;
 };
 
-export type Flag = { kind: "switch" | "text" | "number"; short?: string; summary: string };
+export type Flag = {
+  kind: "switch" | "text" | "number";
+  short?: string;
+  /** Other names of it that people bring along, long ones and letters; they are not listed. */
+  also?: string[];
+  summary: string;
+};
 
 /** Something that goes on after a command has answered. */
 export type Follow =
@@ -83,7 +90,18 @@ export type Follow =
       detach: boolean;
     }
   | { kind: "config:edit"; appName: string; detach: boolean }
-  | { kind: "logs"; appName: string; appId: string; lines: number; process?: string; tail: boolean };
+  | {
+      kind: "logs";
+      appName: string;
+      appId: string;
+      lines: number;
+      process?: string;
+      source?: LogSource;
+      /** As `momentSince` reads it: without a zone, by the clock of whoever asks. */
+      since?: string;
+      grep?: string;
+      tail: boolean;
+    };
 
 export type CommandContext = {
   deps: Deps;

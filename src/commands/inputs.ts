@@ -25,13 +25,14 @@ export const ReleaseVersion = z
   .transform(Number);
 
 /** How many rows or lines to show. */
-export const Count = (start: number, most: number) =>
+export const Count = (start: number, most: number) => CountUpTo(most).default(start);
+
+export const CountUpTo = (most: number) =>
   z.coerce
     .number({ error: "--num needs a number" })
     .int("--num needs a whole number")
     .min(1, "--num must be at least 1")
-    .max(most, `--num can be ${most} at most`)
-    .default(start);
+    .max(most, `--num can be ${most} at most`);
 
 /** The flag of what starts a deploy: without it the command line follows that to its end. */
 export const detachFlag = { kind: "switch", summary: "do not wait for the deploy" } as const;

@@ -134,7 +134,19 @@ export type ProcessStatus = {
   reason?: string;
 };
 
-export type AppLogOptions = { lines: number; follow: boolean; process?: string };
+export type AppLogOptions = {
+  /** How many of what was written before: the last ones that are wanted. */
+  lines: number;
+  follow: boolean;
+  /** Only of this process or process type. */
+  process?: string;
+  /** The router's lines alone, or all others alone. */
+  source?: LogSource;
+  since?: Date;
+  /** Lines with another text are left out, and do not count. */
+  isWanted?(text: string): boolean;
+};
+export type LogSource = "app" | "router";
 export type AppLogLine = { at: Date; process: string; text: string };
 
 export type Edge = {

@@ -5,9 +5,10 @@ import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct } from "../model/actor.ts";
 import { clip } from "../model/names.ts";
+import { momentSince, sinceRule } from "../model/since.ts";
 import { followApp, followDeploy } from "../pipeline/follow.ts";
 import { appMasker } from "../pipeline/masking.ts";
-import type { AppLogOptions } from "../runtime/runtime.ts";
+import type { AppLogOptions, LogSource } from "../runtime/runtime.ts";
 import type { StreamMessage } from "./event-stream.ts";
 
 /** More lines than this of an app's log are never sent at once. */
@@ -83,33 +84,72 @@ export async function* appMessages(
   }
 }
 
+/** What of an app's log is asked for; `grep` finds a text in what is shown, in capitals or not. */
+export type LogsAsked = Omit<AppLogOptions, "isWanted"> & { grep?: string };
+
 /** An app's log, masked. Its lines have no numbers: who comes back asks for the last ones again. */
 export async function* logMessages(
   deps: Pick<Deps, "db" | "keyring" | "runtime">,
   app: AppRow,
-  asked: AppLogOptions,
+  { grep, ...asked }: LogsAsked,
   signal: AbortSignal,
 ): AsyncGenerator<StreamMessage, void> {
-  const options = { ...asked, lines: Math.min(asked.lines, maxLogLines) };
-  const mask = freshMask(deps, app);
+  const mask = await openMask(deps, app);
+  // What is looked for is looked for in masked lines: whoever may not see a value must not find out by asking for its letters.
+  const isWanted = grep === undefined ? undefined : (text: string) => holds(mask.byNow(text), grep);
+  const options = { ...asked, lines: Math.min(asked.lines, maxLogLines), ...(isWanted ? { isWanted } : {}) };
   for await (const { at, process, text } of deps.runtime.processes.logs(app.id, options, signal)) {
-    yield { event: "line", data: { at, process, text: await mask(text) } };
+    const shown = await mask.fresh(text);
+    if (grep === undefined || holds(shown, grep)) yield { event: "line", data: { at, process, text: shown } };
   }
   if (!signal.aborted) yield { event: "end", data: {} };
+}
+
+/** Colours that a program puts between letters are no part of what it says. */
+function holds(text: string, wanted: string): boolean {
+  return text
+    .replace(/\x1b\[[\d;]*m/g, "")
+    .toLowerCase()
+    .includes(wanted.toLowerCase());
 }
 
 /** Config vars may change while a log is followed: the values to hide are looked up again when they are this old. */
 const maskForMs = 5_000;
 
-function freshMask(deps: Pick<Deps, "db" | "keyring">, app: AppRow): (text: string) => Promise<string> {
-  let masker: Awaited<ReturnType<typeof appMasker>> | undefined;
-  let madeAtMs = 0;
-  return async (text) => {
-    if (!masker || Date.now() - madeAtMs > maskForMs) {
-      masker = await appMasker(deps, app);
-      madeAtMs = Date.now();
-    }
-    return masker.mask(text);
+type Mask = { /** With what was looked up last. */ byNow(text: string): string; fresh(text: string): Promise<string> };
+
+async function openMask(deps: Pick<Deps, "db" | "keyring">, app: AppRow): Promise<Mask> {
+  let masker = await appMasker(deps, app);
+  let madeAtMs = Date.now();
+  return {
+    byNow: (text) => masker.mask(text),
+    async fresh(text) {
+      if (Date.now() - madeAtMs > maskForMs) {
+        masker = await appMasker(deps, app);
+        madeAtMs = Date.now();
+      }
+      return masker.mask(text);
+    },
+  };
+}
+
+const maxGrepLength = 200;
+
+/** What a query asks of a log. @throws UserError bad_input */
+export function logsAsked(query: Record<string, string>): LogsAsked {
+  const { lines, tail, process, source, since, grep } = query;
+  const from = since ? momentSince(since, new Date()) : undefined;
+  if (since && !from) throw new UserError("bad_input", `since must be ${sinceRule}, not "${clip(since)}"`);
+  if (source && source !== "app" && source !== "router") {
+    throw new UserError("bad_input", `source must be app or router, not "${clip(source)}"`);
+  }
+  return {
+    lines: numberIn(lines, "lines", 100),
+    follow: tail === "true" || tail === "1",
+    ...(process ? { process } : {}),
+    ...(source ? { source: source as LogSource } : {}),
+    ...(from ? { since: from } : {}),
+    ...(grep ? { grep: grep.slice(0, maxGrepLength) } : {}),
   };
 }
 

@@ -16,7 +16,7 @@ import { CommandRequest, readBody, SetupRequest, WordsRequest } from "./body.ts"
 import { translateError } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event-stream.ts";
 import { frontPage } from "./front-page.ts";
-import { appMessages, deployMessages, findFollowable, logMessages, mayFollow, numberIn } from "./streams.ts";
+import { appMessages, deployMessages, findFollowable, logMessages, logsAsked, mayFollow, numberIn } from "./streams.ts";
 import { runWords } from "./words.ts";
 
 export type WebDeps = Deps & { rates: Rates; access: Access };
@@ -145,12 +145,7 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     const actor = await who(context.env);
     mayFollow(options.commands, "logs", actor);
     const found = await appOf(deps, actor, context.req.param("name"));
-    const { lines, tail, process } = context.req.query();
-    const asked = {
-      lines: numberIn(lines, "lines", 100),
-      follow: tail === "true" || tail === "1",
-      ...(process ? { process } : {}),
-    };
+    const asked = logsAsked(context.req.query());
     return stream(context.env, context.req.path, (signal) => logMessages(deps, found, asked, signal));
   });
 

@@ -33,7 +33,7 @@ const logs = defineCommand({
     flags: {
       tail: { kind: "switch", short: "t", summary: "go on with what comes" },
       num: { kind: "number", short: "n", summary: "how many lines" },
-      processType: { kind: "text", short: "p", summary: "only of this" },
+      processType: { kind: "text", short: "p", also: ["dyno", "d"], summary: "only of this" },
     },
   },
 });
@@ -154,6 +154,9 @@ describe("flags", () => {
     ["logs shop --tail=false", { app: "shop", tail: false }],
     ["logs shop --process-type web", { app: "shop", processType: "web" }],
     ["logs shop --process-type=", { app: "shop", processType: "" }],
+    // Names that people bring along.
+    ["logs shop --dyno web.1", { app: "shop", processType: "web.1" }],
+    ["logs shop -dweb", { app: "shop", processType: "web" }],
   ])("%s", async (line, input) => {
     expect((await parse(line)).input).toEqual(input);
   });

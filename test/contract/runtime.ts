@@ -5,6 +5,7 @@ import type { LogLine } from "../../src/model/log-line.ts";
 import type { ProcessTypes, Restarts } from "../../src/model/process-types.ts";
 import {
   type AppLogLine,
+  type AppLogOptions,
   type ReleaseSpec,
   type RolloutCall,
   type Runtime,
@@ -387,6 +388,25 @@ export function describeRuntime(name: string, create: () => Promise<RuntimeUnder
       stop.abort();
       await following;
       expect(new Set(seen.map(({ process }) => process))).toEqual(new Set(["web.1"]));
+    });
+
+    test("of an app's output the last wanted lines are told: by their text, their source and their time", async () => {
+      const spec = await aLiveRelease({ formation: { web: 1, worker: 1 } });
+      const logs = async (options: Partial<AppLogOptions>) => {
+        const asked = { lines: 100, follow: false, ...options };
+        return (await collect(runtime.processes.logs(spec.appId, asked, never))).map(({ text }) => text);
+      };
+      for (const path of ["/hats", "/caps", "/hats", "/shoes"]) await body(spec, path);
+      const isHat = (text: string) => text.startsWith("asked for") && !text.endsWith("shoes");
+      await eventually(async () => expect(await logs({})).toContain("asked for /shoes"));
+      expect(await logs({ isWanted: isHat, lines: 2 })).toEqual(["asked for /caps", "asked for /hats"]);
+      await eventually(async () => expect((await logs({ source: "router" })).join()).toContain("GET /shoes 200"));
+      expect((await logs({ source: "router" })).filter((text) => !text.startsWith("GET "))).toEqual([]);
+      expect((await logs({ source: "app" })).join()).not.toContain("GET ");
+      const since = new Date();
+      expect(await logs({ since })).toEqual([]);
+      await body(spec, "/socks");
+      await eventually(async () => expect(await logs({ since, source: "app" })).toEqual(["asked for /socks"]));
     });
 
     test("a command runs once in a release's environment, and tells its output and exit code", async () => {

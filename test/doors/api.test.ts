@@ -512,6 +512,47 @@ describe("an app's log", () => {
     stream.close();
   });
 
+  test("can be asked for the last lines with a text, of the app or the router, since a moment", async () => {
+    const texts = async (query: string) => {
+      const stream = await open(query);
+      await stream.ended;
+      return stream.messages().flatMap(({ event, data }) => (event === "line" ? [data.text] : []));
+    };
+    web.appLog.write("web.1", "an \x1b[31mERR\x1b[0mor", new Date("2026-01-02T03:04:05Z"));
+    web.appLog.write("router", "GET /error 500", new Date("2026-01-02T03:05:00Z"));
+    web.appLog.write("web.1", "another error", new Date("2026-01-02T03:06:00Z"));
+    web.appLog.write("web.1", "fine");
+    expect(await texts("lines=2&grep=error")).toEqual(["GET /error 500", "another error"]);
+    expect(await texts("lines=9&grep=Error&source=app")).toEqual(["an \x1b[31mERR\x1b[0mor", "another error"]);
+    expect(await texts("lines=9&source=router&grep=500&since=2026-01-02T03:04:30Z")).toEqual(["GET /error 500"]);
+    expect(await texts("lines=9&grep=error&since=1m")).toEqual([]);
+    for (const [query, said] of [
+      ["since=yesterday", 'since must be a time such as 10m, 2h, 14:30 or 2026-11-26T10:00, not "yesterday"'],
+      ["source=db", 'source must be app or router, not "db"'],
+    ] as const) {
+      const refused = await call(`/api/apps/logged/logs?${query}`, { token: viewer.token });
+      expect(refused).toMatchObject({ status: 400, json: { error: { message: said } } });
+    }
+  });
+
+  test("does not let anyone find out a value by looking for its letters", async () => {
+    const secret = "sk_live_abcdef123456";
+    await web.deps.db.transaction((tx) => writeConfigVars(web.deps, tx, app, { API_KEY: secret }, "ana"));
+    web.appLog.write("web.1", `guess ${secret}`);
+    for (const [grep, lines] of [
+      ["sk_live_abc", 0],
+      [secret, 0],
+      ["[api_key hidden]", 1],
+    ] as const) {
+      const stream = await open(`lines=1&grep=${encodeURIComponent(grep)}`);
+      await stream.ended;
+      expect(
+        stream.messages().filter(({ event }) => event === "line"),
+        grep,
+      ).toHaveLength(lines);
+    }
+  });
+
   test("is not there for another org", async () => {
     const stranger = await web.member("owner", (await web.newOrg()).orgId);
     expect(await call("/api/apps/logged/logs", { token: stranger.token })).toMatchObject({ status: 404 });

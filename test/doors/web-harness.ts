@@ -278,7 +278,14 @@ function growingLog() {
   async function* logs(_: string, options: AppLogOptions, signal: AbortSignal): AsyncGenerator<AppLogLine> {
     readers++;
     try {
-      for (let next = Math.max(0, written.length - options.lines); ; next++) {
+      const isWanted = ({ at, process, text }: AppLogLine) =>
+        (options.process === undefined || process.startsWith(options.process)) &&
+        (options.source === undefined || (options.source === "router") === (process === "router")) &&
+        (options.since === undefined || at >= options.since) &&
+        (options.isWanted?.(text) ?? true);
+      const before = written.length;
+      yield* options.lines > 0 ? written.filter(isWanted).slice(-options.lines) : [];
+      for (let next = before; ; next++) {
         while (next >= written.length) {
           if (!options.follow || signal.aborted) return;
           await new Promise<void>((resolve) => {
@@ -288,7 +295,7 @@ function growingLog() {
         }
         if (signal.aborted) return;
         const line = written[next]!;
-        if (options.process === undefined || line.process.startsWith(options.process)) yield line;
+        if (isWanted(line)) yield line;
       }
     } finally {
       readers--;

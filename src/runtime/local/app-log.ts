@@ -22,9 +22,8 @@ export async function* readAppLog(
   signal: AbortSignal,
 ): AsyncIterable<AppLogLine> {
   const folder = logFolder(dataDir, appId);
-  const isWanted = ({ process }: AppLogLine) =>
-    !options.process || process === options.process || process.startsWith(`${options.process}.`);
-  const files = await Promise.all(logNames.map((name) => openTail(join(folder, name), options.lines, isWanted)));
+  const wanted = wantedLines(options);
+  const files = await Promise.all(logNames.map((name) => openTail(join(folder, name), options.lines, wanted)));
   try {
     const kept = byTime(files.flatMap(({ lines }) => lines));
     yield* options.lines > 0 ? kept.slice(-options.lines) : [];
@@ -33,7 +32,7 @@ export async function* readAppLog(
     try {
       while (!signal.aborted) {
         const fresh = await Promise.all(files.map((file) => file.readOn()));
-        yield* byTime(fresh.flat().filter(isWanted));
+        yield* byTime(fresh.flat().filter(wanted.has));
         await bell.rung();
       }
     } finally {
@@ -42,6 +41,26 @@ export async function* readAppLog(
   } finally {
     await Promise.all(files.map((file) => file.close()));
   }
+}
+
+type WantedLines = {
+  has(line: AppLogLine): boolean;
+  /** Whether no line before this one can be wanted. */
+  endBefore(line: AppLogLine): boolean;
+};
+
+/** Processes write into one file each for itself, so that lines may stand in another order than they were written. */
+const disorderMs = 10_000;
+
+function wantedLines({ process, source, since, isWanted }: AppLogOptions): WantedLines {
+  return {
+    has: (line) =>
+      (!process || line.process === process || line.process.startsWith(`${process}.`)) &&
+      (!source || (source === "router") === (line.process === "router")) &&
+      (!since || line.at >= since) &&
+      (!isWanted || isWanted(line.text)),
+    endBefore: ({ at }) => since !== undefined && at.getTime() < since.getTime() - disorderMs,
+  };
 }
 
 /** Reads one line of a log file; undefined for what is none, such as a line that a full disk cut. */
@@ -58,15 +77,15 @@ type Tail = {
 };
 
 /** The last wanted lines of a log file and its older half, and a place to read on from. */
-async function openTail(path: string, count: number, isWanted: (line: AppLogLine) => boolean): Promise<Tail> {
+async function openTail(path: string, count: number, wanted: WantedLines): Promise<Tail> {
   let file = await openIfThere(path);
   let position = file ? (await file.stat()).size : 0;
   let rest = Buffer.alloc(0);
-  const lines = file ? await lastLines(file, position, count, isWanted) : [];
+  const lines = file ? await lastLines(file, position, count, wanted) : [];
   if (lines.length < count) {
     const older = await openIfThere(`${path}.1`);
     if (older) {
-      lines.unshift(...(await lastLines(older, (await older.stat()).size, count - lines.length, isWanted)));
+      lines.unshift(...(await lastLines(older, (await older.stat()).size, count - lines.length, wanted)));
       await older.close();
     }
   }
@@ -115,11 +134,12 @@ async function lastLines(
   file: FileHandle,
   sizeBytes: number,
   count: number,
-  isWanted: (line: AppLogLine) => boolean,
+  wanted: WantedLines,
 ): Promise<AppLogLine[]> {
   let found: AppLogLine[] = [];
   let head = Buffer.alloc(0);
-  for (let end = sizeBytes; end > 0 && found.length < count; ) {
+  let isPast = false;
+  for (let end = sizeBytes; end > 0 && found.length < count && !isPast; ) {
     const start = Math.max(0, end - chunkBytes);
     const buffer = Buffer.allocUnsafe(end - start);
     const { bytesRead } = await file.read(buffer, 0, end - start, start);
@@ -128,7 +148,11 @@ async function lastLines(
     const firstEnd = start === 0 ? 0 : bytes.indexOf(10) + 1;
     head = Buffer.from(bytes.subarray(0, firstEnd));
     if (start > 0 && firstEnd === 0) head = Buffer.from(bytes);
-    else found = [...parseLines(bytes.subarray(firstEnd)).filter(isWanted), ...found];
+    else {
+      const lines = parseLines(bytes.subarray(firstEnd));
+      found = [...lines.filter(wanted.has), ...found];
+      isPast = lines[0] !== undefined && wanted.endBefore(lines[0]);
+    }
     end = start;
   }
   return count > 0 ? found.slice(-count) : [];
