@@ -23,8 +23,8 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   examples: string[];
   /** The least role that may ask for it. */
   needs: Role;
-  /** A change is written in a transaction and audited; a reading is not. */
-  changes: boolean;
+  /** A change is written in a transaction and audited; a reading is not. The input may decide which it is. */
+  changes: boolean | ((input: z.output<Input>) => boolean);
   input: Input;
   words: Words<Input>;
   /** Tells what will be lost; a person must answer with the returned word before it is run. */
@@ -124,6 +124,7 @@ export function defineCommand<Input extends z.ZodObject, Result>(command: Comman
 export async function runCommand(deps: Deps, command: Command, rawInput: unknown, actor: Actor): Promise<Answer> {
   let subject = subjectOf(rawInput);
   let input: Record<string, unknown> | undefined;
+  let changes = command.changes !== false;
   try {
     if (!mayAct(actor.role, command.needs)) {
       throw new UserError(
@@ -135,7 +136,8 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     const parsed = parseInput(command, rawInput);
     subject = subjectOf(parsed);
     input = command.auditInput?.(parsed);
-    const result = command.changes
+    changes = typeof command.changes === "function" ? command.changes(parsed) : command.changes;
+    const result = changes
       ? await deps.db.transaction(async (tx) => {
           const done = await command.run({ deps, tx, actor }, parsed);
           await insertAudit(tx, actor, { command: command.name, subject, input, outcome: "done" });
@@ -145,7 +147,7 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     const follow = command.follow?.(result, parsed);
     return { view: command.view(result, parsed), data: result, ...(follow ? { follow } : {}) };
   } catch (error) {
-    await auditEnding(deps, command, actor, { subject, input, error });
+    await auditEnding(deps, command, actor, { subject, input, changes, error });
     throw error;
   }
 }
@@ -155,11 +157,11 @@ async function auditEnding(
   deps: Deps,
   command: Command,
   actor: Actor,
-  ended: { subject: string | undefined; input: Record<string, unknown> | undefined; error: unknown },
+  ended: { subject: string | undefined; input: Record<string, unknown> | undefined; changes: boolean; error: unknown },
 ): Promise<void> {
-  const { subject, input, error } = ended;
+  const { subject, input, changes, error } = ended;
   const refused = error instanceof UserError;
-  if (!command.changes && !(refused && error.code === "forbidden")) return;
+  if (!changes && !(refused && error.code === "forbidden")) return;
   const outcome = refused ? "refused" : "failed";
   const reason = refused ? error.message : "see the platform's log";
   await insertAudit(deps.db.db, actor, { command: command.name, subject, input, outcome, reason }).catch((lost) =>
