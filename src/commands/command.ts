@@ -33,6 +33,8 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   auditInput?(input: z.output<Input>): Record<string, unknown>;
   run(context: CommandContext, input: z.output<Input>): Promise<Result>;
   view(result: Result, input: z.output<Input>): View;
+  /** An app has another name from now on: doors that keep names follow. */
+  renamed?(result: Result): Renamed;
   /** What to watch after the answer. */
   follow?(result: Result, input: z.output<Input>): Follow | undefined;
 };
@@ -57,6 +59,8 @@ export type Flag = {
   summary: string;
 };
 
+export type Renamed = { from: string; to: string };
+
 /** Something that goes on after a command has answered. */
 export type Follow =
   | {
@@ -75,6 +79,8 @@ export type Follow =
       after: number;
       /** What is true then; absent: what it runs. */
       done?: string;
+      /** What is true if it could not be done. */
+      failed?: string;
     }
   | {
       /** A file of the machine where it was typed, `-` for standard input: what it says is to be set. */
@@ -110,7 +116,7 @@ export type CommandContext = {
   actor: Actor;
 };
 
-export type Answer = { view: View; data: unknown; follow?: Follow };
+export type Answer = { view: View; data: unknown; renamed?: Renamed; follow?: Follow };
 
 /** Lets types flow from `input` to `run` to `view`; returns its argument. */
 export function defineCommand<Input extends z.ZodObject, Result>(command: Command<Input, Result>): Command {
@@ -145,7 +151,13 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
         })
       : await command.run({ deps, tx: deps.db.db, actor }, parsed);
     const follow = command.follow?.(result, parsed);
-    return { view: command.view(result, parsed), data: result, ...(follow ? { follow } : {}) };
+    const renamed = command.renamed?.(result);
+    return {
+      view: command.view(result, parsed),
+      data: result,
+      ...(renamed ? { renamed } : {}),
+      ...(follow ? { follow } : {}),
+    };
   } catch (error) {
     await auditEnding(deps, command, actor, { subject, input, changes, error });
     throw error;
