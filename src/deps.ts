@@ -21,8 +21,6 @@ export type Deps = {
   keyring: Keyring;
   log: Log;
   limits: Limits;
-  /** The platform's own address, as people use it. */
-  publicUrl: string;
   /** What `platform:doctor` looks at. */
   checks: readonly Check[];
 };
@@ -32,6 +30,8 @@ export type Limits = {
   buildMs: number;
   releaseMs: number;
   rolloutMs: number;
+  /** How long a deploy waits for add-ons that are still being made. */
+  addonMs: number;
   /** A lease not renewed for this long is free to take. */
   leaseMs: number;
   /** How often the sweeper looks for what no ring told of. */

@@ -23,6 +23,7 @@ import { openEvents } from "./events/events.ts";
 import { createPushPolicy } from "./git-receiver/git/deploy-push.ts";
 import { createGitDoor, gitServerSettings } from "./git-receiver/git/git-door.ts";
 import type { Log } from "./log.ts";
+import { startAddonWorker } from "./pipeline/addon-worker.ts";
 import { startWorker } from "./pipeline/worker.ts";
 import { openPostgresQueue } from "./queue/bullmq.ts";
 import { openRepos } from "./repos/repos.ts";
@@ -59,6 +60,9 @@ export type PlatformParts = {
   /** Other implementations than this machine's own. */
   overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits> };
 };
+
+/** An add-on takes minutes on a cluster, a moment on this machine. */
+const fixedLimits = { sweepMs: 1_000, addonMs: 10 * 60_000 };
 
 /** Notes how a part is closed; parts close in the reverse order of their opening. */
 type OnClose = (close: () => Promise<unknown>) => void;
@@ -127,26 +131,16 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   onClose(() => runtime.close());
 
   const { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce } = config.limits;
-  const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, sweepMs: 1_000, ...overrides.limits };
-  const made = {
-    db,
-    events,
-    deployLogs,
-    queue,
-    repos,
-    builder,
-    runtime,
-    keyring,
-    log,
-    limits,
-    publicUrl: config.publicUrl,
-  };
+  const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, ...fixedLimits, ...overrides.limits };
+  const made = { db, events, deployLogs, queue, repos, builder, runtime, keyring, log, limits };
   const deps: Deps = { ...made, checks: checksOf(made, config) };
   const stopping = new AbortController();
   const doors = await openDoors(parts, deps, server, stopping.signal);
   onClose(doors.closeRouter);
   const janitor = startJanitor(deps);
   onClose(() => janitor.stop());
+  const addonWorker = startAddonWorker(deps);
+  onClose(() => addonWorker.stop());
   const worker = await startWorker(deps);
   onClose(() => worker.stop());
   const setupCode = await prepareSetup(deps);

@@ -62,12 +62,22 @@ export async function lastEventSeq(db: Db, topic: string): Promise<number> {
   return row?.lastSeq ?? 0;
 }
 
-/** Forgets the events of apps that were destroyed more than a day ago. Answers how many topics went. */
+/** Whose topic it is; null where nothing has happened in it yet. */
+export async function findTopicOwner(db: Db, topic: string): Promise<Owner | null> {
+  const [row] = await db
+    .select({ orgId: topics.orgId, projectId: topics.projectId })
+    .from(topics)
+    .where(eq(topics.name, topic));
+  return row ?? null;
+}
+
+/** Forgets the events of apps and add-ons that were destroyed more than a day ago. Answers how many topics went. */
 export async function deleteOrphanTopics(db: Db): Promise<number> {
   const gone = await db.execute(sql`
     delete from ${topics} t
     where (t.name like 'deploy:%' and not exists (select 1 from deploys d where 'deploy:' || d.id = t.name)
-        or t.name like 'app:%' and not exists (select 1 from apps a where 'app:' || a.id = t.name))
+        or t.name like 'app:%' and not exists (select 1 from apps a where 'app:' || a.id = t.name)
+        or t.name like 'addon:%' and not exists (select 1 from addons d where 'addon:' || d.id = t.name))
       and not exists (select 1 from events e where e.topic = t.name and e.at > now() - interval '1 day')
     returning t.name`);
   const names = gone.rows.map((row) => String(row.name));

@@ -4,6 +4,7 @@ import type { Database } from "../db/client.ts";
 import { eventChannel, listEvents } from "../db/events.ts";
 import type { Log } from "../log.ts";
 import type { StoredEvent } from "../model/event.ts";
+import { openBell } from "./bell.ts";
 
 /** Who is told what: rows in Postgres, `NOTIFY` the doorbell. */
 export type Events = {
@@ -68,33 +69,6 @@ export async function openEvents(db: Database, log: Log): Promise<Events> {
     async close() {
       closing.abort();
       await listener.ended;
-    },
-  };
-}
-
-/** A ring that came while nobody waited is still heard. */
-function openBell(stop: AbortSignal) {
-  let rung = false;
-  let wake: (() => void) | undefined;
-  return {
-    ring() {
-      rung = true;
-      wake?.();
-    },
-    async heard(withinMs: number): Promise<void> {
-      if (!rung && !stop.aborted) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, withinMs);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-          stop.addEventListener("abort", wake, { once: true });
-        });
-        if (wake) stop.removeEventListener("abort", wake);
-        wake = undefined;
-      }
-      rung = false;
     },
   };
 }

@@ -1,3 +1,6 @@
+import { z } from "zod";
+import { clip } from "./names.ts";
+
 /** What can be attached to an app and contributes config vars. A volume is one of them, with commands of its own. */
 export const addonKinds = ["postgres", "volume"] as const;
 export type AddonKind = (typeof addonKinds)[number];
@@ -48,4 +51,63 @@ export function attachedNames(kind: AddonKind, prefix: string): string[] {
 /** Of what attachments contribute only these are secret: hiding `127.0.0.1` wherever it stands would spoil every log. */
 export function isSecretRole(name: string): boolean {
   return /_(URL|PASSWORD)$/.test(name);
+}
+
+/** An add-on's name, unique in its project: as an app's, and long enough for `APP-postgres`. */
+export const AddonName = z.string().regex(/^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/, {
+  error: (issue) =>
+    `"${clip(String(issue.input))}" is not a good name: an add-on's name has 1 to 40 lower-case letters, digits and hyphens, starts with a letter and does not end with a hyphen`,
+});
+
+/** How the names of an attachment's config vars begin. `DATABASE_URL` is understood as well as `database`. */
+export const Prefix = z
+  .string()
+  .transform((word) => word.toUpperCase().replace(/_(URL|PATH)$/, ""))
+  .refine((word) => /^[A-Z][A-Z0-9_]{0,99}$/.test(word) && !word.startsWith("ZYNDRA"), {
+    error: (issue) =>
+      `"${clip(String(issue.input))}" is no beginning of config vars' names: letters, digits and underscores, a letter first, not ZYNDRA`,
+  });
+
+/** What the config vars begin with where nobody has said it: the first database of an app is its DATABASE. */
+export function defaultPrefix(kind: AddonKind, name: string): string {
+  return kind === "postgres" ? "DATABASE" : name.toUpperCase().replaceAll("-", "_");
+}
+
+/** Where a volume is mounted where nobody has said it. */
+export function defaultMountPath(name: string): string {
+  return `${appHome}/${name}`;
+}
+
+/** The folder that an app's own files are in, wherever it runs. */
+export const appHome = "/app";
+
+/** Folders that the system or the runtime needs for itself. */
+const takenFolders = /^\/(bin|boot|dev|etc|lib|lib32|lib64|opt|proc|root|run|sbin|sys|tmp|usr)(\/|$)/;
+
+/** Where a volume is mounted. */
+export const MountPath = z
+  .string()
+  .max(200, "a mount path has 200 characters at most")
+  .transform((path) => (path.length > 1 ? path.replace(/\/+$/, "") : path))
+  .refine((path) => /^(\/[\w@%+=:,.~-]+)+$/.test(path) && !/\/\.\.?(\/|$)/.test(path), {
+    error: (issue) => `"${clip(String(issue.input))}" is no mount path: /app/uploads, for example`,
+  })
+  .refine((path) => path !== appHome && !takenFolders.test(path) && !/^\/app\/\.(zyndra|git)/.test(path), {
+    error: (issue) =>
+      `nothing can be mounted at ${String(issue.input)}, which is needed for something else: /app/uploads, for example`,
+  });
+
+/** Whether one path is the other, or lies below it. */
+export function overlaps(one: string, other: string): boolean {
+  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
+}
+
+/** The words by which people know the databases that there are. */
+const engines = new Map<string, AddonKind>(
+  ["postgres", "postgresql", "heroku-postgresql", "pg"].map((word) => [word, "postgres"]),
+);
+
+/** The kind that somebody means by `postgres` or `heroku-postgresql:mini`; undefined where there is none such. */
+export function engineCalled(word: string): AddonKind | undefined {
+  return engines.get(word.toLowerCase().split(":")[0]!);
 }

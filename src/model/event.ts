@@ -1,3 +1,4 @@
+import type { AddonState } from "./addons.ts";
 import type { Cause } from "./cause.ts";
 import type { DeployStatus } from "./deploy.ts";
 import type { LogLine } from "./log-line.ts";
@@ -13,7 +14,9 @@ export type EventData =
   | { type: "cancel"; by: string }
   /** What runs has caught up with what was changed about the app without a release, up to this revision. */
   | { type: "applied"; formation: Formation; revision: number; cause?: Cause }
-  | { type: "destroyed"; by: string; cause?: Cause };
+  | { type: "destroyed"; by: string; cause?: Cause }
+  /** An add-on moved on. Gone is the last that is heard of it. */
+  | { type: "addon"; state: AddonState | "gone"; cause?: Cause };
 
 export type StoredEvent = { topic: string; seq: number; at: Date; data: EventData };
 
@@ -21,6 +24,10 @@ export type StoredEvent = { topic: string; seq: number; at: Date; data: EventDat
 export const deployTopic = (deployId: string) => `deploy:${deployId}`;
 /** The stream of an app: what is changed about it outside deploys. */
 export const appTopic = (appId: string) => `app:${appId}`;
+/** The stream of one add-on: its changes of state. */
+export const addonTopic = (addonId: string) => `addon:${addonId}`;
+/** Rung when an add-on is to be made or removed; nothing is stored in it. */
+export const addonsTopic = "addons";
 /** Rung when a deploy is to end; nothing is stored in it. */
 export const cancelTopic = (deployId: string) => `cancel:${deployId}`;
 /** Rung when there is something in the outbox. */

@@ -3,6 +3,7 @@ import type { DeployRow } from "../db/schema.ts";
 import { StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
+import { waitForAddons } from "./addons-ready.ts";
 import { ensureBuild } from "./build.ts";
 import { HandBack, type HeldApp } from "./lease.ts";
 import { ensureRelease, runReleaseCommand } from "./release.ts";
@@ -17,9 +18,14 @@ import { Cancelled, openStory, type Story } from "./story.ts";
 export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): Promise<void> {
   const story = await openStory(deps, held, deploy);
   try {
+    const before = await waitForAddons(story);
+    if (!before.ok) return await story.end("failed", before.cause);
     const build = await ensureBuild(story);
     if (!build.ok) return await story.end("failed", build.cause);
 
+    // A build takes its time: one may have been attached meanwhile.
+    const ready = await waitForAddons(story);
+    if (!ready.ok) return await story.end("failed", ready.cause);
     const release = await ensureRelease(story, build);
     if (release.unchanged) return await goLive(story, release.row);
     const prepared = await runReleaseCommand(story, release);

@@ -65,7 +65,7 @@ export async function readAttachedVars(
   if (attached.length === 0) return [];
   const key = await orgKeyOf(deps, db, app.orgId);
   return attached.flatMap(({ addon, prefix, mountPath }) => {
-    if (addon.sealedAccess === null) return [];
+    if (addon.state !== "available" || addon.sealedAccess === null) return [];
     const access = openAccess(key, addon.orgId, addon.id, addon.sealedAccess);
     return [{ addonName: addon.name, vars: attachedVars(prefix, access, mountPath) }];
   });
