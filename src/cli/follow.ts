@@ -19,6 +19,8 @@ export async function followAnswer(call: Call, server: Server, what: Follow, dat
       return what.detach ? leaveDeploy(world, what) : followDeploy(call, server, what);
     case "app":
       return followApp(call, server, what);
+    case "addon":
+      return followAddon(call, server, what);
     case "logs":
       return followLogs(call, server, what);
     case "config:import":
@@ -86,7 +88,7 @@ type Applied = { formation: Record<string, number>; revision: number; cause?: Ca
 /** Waits until what was asked of an app has been done. */
 async function followApp(call: Call, server: Server, what: AppFollow): Promise<number> {
   const { world } = call;
-  const { appName, until, after, done, failed } = what;
+  const { appName, until, after, done } = what;
   const request = (lastId: string | undefined) => ({
     path: `/api/apps/${encodeURIComponent(appName)}/follow?after=${lastId ?? after}`,
   });
@@ -105,8 +107,7 @@ async function followApp(call: Call, server: Server, what: AppFollow): Promise<n
         const { formation, revision } = message.data as Applied;
         if (revision < until.applied) continue;
         const runs = Object.entries(formation).map(([type, count]) => `${type}=${count}`);
-        const told = cause && failed ? { ...cause, headline: `${cause.headline}; ${failed}` } : cause;
-        return tellDone(call, told, done ?? `${appName} runs ${runs.join(" ")}`);
+        return tellDone(call, cause, done ?? `${appName} runs ${runs.join(" ")}`);
       }
     }
   } catch (error) {
@@ -115,6 +116,29 @@ async function followApp(call: Call, server: Server, what: AppFollow): Promise<n
       return tellDone(call, undefined, `${appName} is gone`);
     if (error instanceof Interrupted)
       drawNote(world, "hint", `it goes on; zyndra apps:info ${appName} shows how far it is`);
+    throw error;
+  }
+  return exitCodes.failed;
+}
+
+type AddonFollow = Extract<Follow, { kind: "addon" }>;
+
+/** Waits until an add-on is made, or gone. */
+async function followAddon(call: Call, server: Server, what: AddonFollow): Promise<number> {
+  const { addonName, addonId, until, after, done } = what;
+  const request = (lastId: string | undefined) => ({ path: `/api/addons/${addonId}/follow?after=${lastId ?? after}` });
+  try {
+    for await (const message of follow(server, request, options(call.world))) {
+      if (call.asJson) printMessage(call.world, message);
+      const { state, cause } = message.data as { state: string; cause?: Cause };
+      if (state === until) return tellDone(call, undefined, done);
+      if (state === "gone") return tellDone(call, { headline: `${addonName} was removed meanwhile` }, done);
+      if (state === "failed") return tellDone(call, cause ?? { headline: `${addonName} could not be made` }, done);
+    }
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      drawNote(call.world, "hint", `it goes on; zyndra addons:info ${addonName} shows how far it is`);
+    }
     throw error;
   }
   return exitCodes.failed;

@@ -83,14 +83,14 @@ const confirmFlag: NamedFlag = {
   flag: { kind: "text", summary: "answers the question in advance, with the word it asks for" },
 };
 
-/** The flags of a command: its own, `--app` where it is about an app, `--confirm` where it asks first. */
+/** The flags of a command: its own, `--app` where it takes one, `--confirm` where it asks first. */
 function flagsOf(command: Command): NamedFlag[] {
   const own = Object.entries(command.words.flags ?? {}).map(([field, flag]) => ({
     field,
     name: kebab(field),
     flag: flag!,
   }));
-  const shared = [...(isAboutApp(command) ? [appFlag] : []), ...(command.confirm ? [confirmFlag] : [])];
+  const shared = [...(takesApp(command) ? [appFlag] : []), ...(command.confirm ? [confirmFlag] : [])];
   const added = shared.filter(({ field }) => !own.some((each) => each.field === field));
   const taken = new Set(own.map(({ flag }) => flag.short));
   return [...own, ...added.map((each) => (taken.has(each.flag.short) ? withoutShort(each) : each))];
@@ -212,12 +212,17 @@ async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<R
     fields.shift();
     appWasGuessed = said.flags.app === undefined;
     if (appWasGuessed) input.app = options.defaultApp;
+  } else if (said.flags.app !== undefined && fields.includes("app")) {
+    fields.splice(fields.indexOf("app"), 1);
   }
   for (const [index, field] of fields.entries()) {
     const takesRest = command.words.rest === true && index === fields.length - 1;
     if (words.length > 0) input[field] = takesRest ? words.splice(0) : words.shift();
   }
   if (words.length > 0) throw tooManyWords(said, words, appWasGuessed ? options.defaultApp : undefined, options);
+  if (takesApp(command) && isAboutExistingApp(command) && said.flags.app === undefined && options.defaultApp) {
+    input.app ??= options.defaultApp;
+  }
   return input;
 }
 
@@ -299,6 +304,11 @@ function usageOf(command: Command): string {
     return shape[field]?.safeParse(undefined).success === true ? `[${shown}]` : shown;
   });
   return [command.name, ...words].join(" ");
+}
+
+/** A command may be about something else that belongs to an app: `addons:attach db --app shop`. */
+function takesApp(command: Command): boolean {
+  return "app" in command.input.shape;
 }
 
 function isAboutApp(command: Command): boolean {

@@ -8,6 +8,7 @@ import type { AppRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { ConfigAssignments, ConfigName } from "../model/config-vars.ts";
+import { refuseAttachedNames } from "../pipeline/addons.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { type ConfigVars, changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
 import { ownVars } from "../pipeline/effective-config.ts";
@@ -34,6 +35,7 @@ export const setConfig = defineCommand({
   async run(context, input) {
     const { deps, tx, actor } = context;
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    await refuseAttachedNames(tx, app, Object.keys(input.vars));
     const before = await readConfigVars(deps, tx, app);
     const [same, set] = partition(Object.keys(input.vars), (name) => before[name] === input.vars[name]);
     const changed = Object.fromEntries(set.map((name) => [name, input.vars[name]!]));
@@ -65,6 +67,7 @@ export const unsetConfig = defineCommand({
   async run(context, input) {
     const { tx, actor } = context;
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    await refuseAttachedNames(tx, app, input.names);
     const unset = await deleteConfigVars(tx, app.id, input.names);
     const missing = input.names.filter((name) => !unset.includes(name));
     if (missing.length > 0) {

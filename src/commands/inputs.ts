@@ -4,6 +4,9 @@ import { clip } from "../model/names.ts";
 /** The name of an app that should exist: any text, so that a wrong one is answered with the nearest that does. */
 export const ExistingApp = z.string({ error: "which app?" }).min(1, "which app?").max(100);
 
+/** The name of an add-on or volume that should exist. */
+export const ExistingAddon = z.string({ error: "which add-on?" }).min(1, "which add-on?").max(100);
+
 export const AppInput = z.strictObject({ app: ExistingApp });
 
 /** `42` or `#42`, as people write a deploy's number. */

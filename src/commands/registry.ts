@@ -1,5 +1,6 @@
-import { showApp } from "./app-info.ts";
-import { createApp, destroyApp, listAllApps } from "./apps.ts";
+import { listAllAddons, listAllVolumes, showAddon, showVolume } from "./addon-info.ts";
+import { attachAddon, createDatabase, destroyAddon, detachAddon } from "./addons.ts";
+import { createApp, destroyApp, listAllApps, showApp } from "./apps.ts";
 import type { Command } from "./command.ts";
 import { setConfig, unsetConfig } from "./config.ts";
 import { editConfig, importConfig } from "./config-files.ts";
@@ -7,34 +8,20 @@ import { exportConfig, getConfig, listConfig } from "./config-values.ts";
 import { showDeploy } from "./deploy-info.ts";
 import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
 import { examinePlatform } from "./doctor.ts";
-import { addDomains, listAllDomains, removeDomains } from "./domains.ts";
-import { lock, unlock } from "./lock.ts";
 import { showLogs } from "./logs.ts";
-import { maintenanceOff, maintenanceOn, showMaintenance } from "./maintenance.ts";
 import { listProcesses, scale } from "./ps.ts";
-import { restart } from "./ps-restart.ts";
-import { start, stop } from "./ps-stop.ts";
 import { diffReleases } from "./release-diff.ts";
 import { showRelease } from "./release-info.ts";
 import { listAllReleases, rollback } from "./releases.ts";
-import { rename } from "./rename.ts";
 import { createToken, listMyTokens, revoke } from "./tokens.ts";
+import { attachVolume, createVolume, destroyVolume, detachVolume } from "./volumes.ts";
 
 /** All that can be asked for, in the order in which help shows it. */
 export const commands: Command[] = [
   listAllApps,
   createApp,
   showApp,
-  rename,
   destroyApp,
-  maintenanceOn,
-  maintenanceOff,
-  showMaintenance,
-  lock,
-  unlock,
-  listAllDomains,
-  addDomains,
-  removeDomains,
   deploy,
   listAllDeploys,
   showDeploy,
@@ -52,11 +39,20 @@ export const commands: Command[] = [
   exportConfig,
   importConfig,
   editConfig,
+  listAllAddons,
+  createDatabase,
+  showAddon,
+  attachAddon,
+  detachAddon,
+  destroyAddon,
+  listAllVolumes,
+  createVolume,
+  showVolume,
+  attachVolume,
+  detachVolume,
+  destroyVolume,
   listProcesses,
   scale,
-  restart,
-  stop,
-  start,
   showLogs,
   listMyTokens,
   createToken,

@@ -8,6 +8,7 @@ import { findLiveRelease, getRollbackTarget, listReleases } from "../db/releases
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { processChanges } from "../model/release-diff.ts";
+import { withoutAttachedNames } from "../pipeline/addons.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
 import { ownVars } from "../pipeline/effective-config.ts";
@@ -76,7 +77,7 @@ export const rollback = defineCommand({
     const target = await getRollbackTarget(tx, app, input.version);
     const live = await findLiveRelease(tx, app);
     // The vars go back at once: what is set from now on is newer than the rollback, and wins.
-    const wanted = ownVars(await readSnapshot(deps, tx, target));
+    const wanted = await withoutAttachedNames(tx, app, ownVars(await readSnapshot(deps, tx, target)));
     const restored = changedNames(await readConfigVars(deps, tx, app), wanted);
     if (target.id === live?.id && restored.length === 0) throw await alreadyLive(tx, app, target);
     const unwanted = (await listConfigVars(tx, app.id)).map(({ name }) => name).filter((name) => !(name in wanted));

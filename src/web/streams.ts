@@ -1,9 +1,11 @@
 import type { Command } from "../commands/command.ts";
 import type { AppRow, DeployRow } from "../db/apps.ts";
 import { getDeploy } from "../db/deploys.ts";
+import { findTopicOwner } from "../db/events.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct } from "../model/actor.ts";
+import { addonTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
 import { momentSince, sinceRule } from "../model/since.ts";
 import { followApp, followDeploy } from "../pipeline/follow.ts";
@@ -81,6 +83,29 @@ export async function* appMessages(
   for await (const { seq, data } of followApp(deps, appId, after, signal)) {
     yield { id: String(seq), event: data.type, data };
     if (data.type === "destroyed") return;
+  }
+}
+
+/**
+ * An add-on as one may follow it: by its events, which stay for a while after it is gone.
+ * @throws UserError not_found, also for add-ons of other orgs
+ */
+export async function assertFollowableAddon(deps: Pick<Deps, "db">, actor: Actor, addonId: string): Promise<void> {
+  const owner = await findTopicOwner(deps.db.db, addonTopic(addonId));
+  if (owner?.orgId === actor.orgId) return;
+  throw new UserError("not_found", `no add-on has the id ${clip(addonId)}`, "zyndra addons --all lists what there is");
+}
+
+/** How an add-on moves on; ends with it. */
+export async function* addonMessages(
+  deps: Pick<Deps, "events">,
+  addonId: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<StreamMessage, void> {
+  for await (const { seq, data } of deps.events.follow(addonTopic(addonId), after, signal)) {
+    yield { id: String(seq), event: data.type, data };
+    if (data.type === "addon" && data.state === "gone") return;
   }
 }
 

@@ -16,7 +16,17 @@ import { CommandRequest, readBody, SetupRequest, WordsRequest } from "./body.ts"
 import { translateError } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event-stream.ts";
 import { frontPage } from "./front-page.ts";
-import { appMessages, deployMessages, findFollowable, logMessages, logsAsked, mayFollow, numberIn } from "./streams.ts";
+import {
+  addonMessages,
+  appMessages,
+  assertFollowableAddon,
+  deployMessages,
+  findFollowable,
+  logMessages,
+  logsAsked,
+  mayFollow,
+  numberIn,
+} from "./streams.ts";
 import { runWords } from "./words.ts";
 
 export type WebDeps = Deps & { rates: Rates; access: Access };
@@ -139,6 +149,15 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     const { id } = await appOf(deps, actor, context.req.param("name"));
     const after = numberIn(context.req.header("last-event-id") ?? context.req.query("after"), "after", 0);
     return stream(context.env, context.req.path, (signal) => appMessages(deps, id, after, signal));
+  });
+
+  app.get("/api/addons/:id/follow", async (context) => {
+    const actor = await who(context.env);
+    mayFollow(options.commands, "addons:info", actor);
+    const id = context.req.param("id");
+    await assertFollowableAddon(deps, actor, id);
+    const after = numberIn(context.req.header("last-event-id") ?? context.req.query("after"), "after", 0);
+    return stream(context.env, context.req.path, (signal) => addonMessages(deps, id, after, signal));
   });
 
   app.get("/api/apps/:name/logs", async (context) => {

@@ -69,7 +69,6 @@ describe("before anyone is let in", () => {
       "apps:list",
       "echo APP [WORDS...]",
       "apps:destroy APP",
-      "apps:rename APP NEW-NAME",
       "break HOW",
       "follow APP KIND ID NUMBER",
     ]);
@@ -104,15 +103,19 @@ describe("before anyone is let in", () => {
 });
 
 describe("who asks", () => {
-  test.each(["/api/whoami", "/api/apps/shop", "/api/apps/shop/logs", "/api/apps/shop/follow", "/api/deploys/x/follow"])(
-    "%s needs a token, and says how to show one",
-    async (path) => {
-      const { status, headers, json } = await call(path);
-      expect(status).toBe(401);
-      expect(headers.get("www-authenticate")).toBe('Bearer realm="Zyndra"');
-      expect(json.error.hint).toContain("zyndra login URL");
-    },
-  );
+  test.each([
+    "/api/whoami",
+    "/api/apps/shop",
+    "/api/apps/shop/logs",
+    "/api/apps/shop/follow",
+    "/api/deploys/x/follow",
+    "/api/addons/x/follow",
+  ])("%s needs a token, and says how to show one", async (path) => {
+    const { status, headers, json } = await call(path);
+    expect(status).toBe(401);
+    expect(headers.get("www-authenticate")).toBe('Bearer realm="Zyndra"');
+    expect(json.error.hint).toContain("zyndra login URL");
+  });
 
   test("the command line is told from other programs in what is done", async () => {
     const cli = await call("/api/words", {
@@ -455,6 +458,32 @@ describe("following an app", () => {
   test("a number that is none is refused", async () => {
     await web.app("counted");
     expect(await call("/api/apps/counted/follow?after=x", { token: viewer.token })).toMatchObject({ status: 400 });
+  });
+});
+
+describe("following an add-on", () => {
+  test("its states come from a number on, and it ends with the add-on; for another org there is none", async () => {
+    const id = crypto.randomUUID();
+    await web.tellAddon(id, { type: "addon", state: "creating" });
+    await web.tellAddon(id, { type: "addon", state: "available" });
+    const path = `/api/addons/${id}/follow?after=1`;
+    const stream = await openStream(`${web.url}${path}`, { authorization: `Bearer ${viewer.token}` });
+    await eventually(() =>
+      expect(stream.messages()).toMatchObject([{ id: "2", event: "addon", data: { state: "available" } }]),
+    );
+    await web.tellAddon(id, { type: "addon", state: "gone" });
+    await stream.ended;
+    expect(stream.messages()).toMatchObject([{ id: "2" }, { id: "3", event: "addon", data: { state: "gone" } }]);
+
+    const stranger = await web.member("owner", (await web.newOrg()).orgId);
+    for (const [asked, token] of [
+      [path, stranger.token],
+      ["/api/addons/42/follow", viewer.token],
+    ] as const) {
+      const { status, json } = await call(asked, { token });
+      expect(status).toBe(404);
+      expect(json.error.message).toMatch(/^no add-on has the id/);
+    }
   });
 });
 

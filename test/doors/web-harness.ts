@@ -20,7 +20,7 @@ import { UserError } from "../../src/errors.ts";
 import { openEvents } from "../../src/events/events.ts";
 import { type Log, openLog } from "../../src/log.ts";
 import type { Role } from "../../src/model/actor.ts";
-import { appTopic, deployTopic, type EventData } from "../../src/model/event.ts";
+import { addonTopic, appTopic, deployTopic, type EventData } from "../../src/model/event.ts";
 import type { LogLine } from "../../src/model/log-line.ts";
 import type { AppLogLine, AppLogOptions } from "../../src/runtime/runtime.ts";
 import { openKeyring } from "../../src/secrets/keyring.ts";
@@ -43,6 +43,8 @@ export type TestWeb = {
   /** Adds events to a deploy's stream: lines, several of which make one event, and the end. */
   tell(deploy: DeployRow, ...data: EventData[]): Promise<void>;
   tellApp(app: AppRow, data: EventData): Promise<void>;
+  /** Of an add-on of the viewers' org. */
+  tellAddon(addonId: string, data: EventData): Promise<void>;
   /** What the apps of this runtime write. */
   appLog: AppLog;
   /** What the platform logged as errors. */
@@ -126,6 +128,7 @@ export async function testWeb(options: { heartbeatMs?: number; claimed?: boolean
     },
     tell: (deploy, ...data) => db.transaction((tx) => publish(tx, deployTopic(deploy.id), deploy, data)),
     tellApp: (app, data) => db.transaction((tx) => publish(tx, appTopic(app.id), app, [data])),
+    tellAddon: (id, data) => db.transaction((tx) => publish(tx, addonTopic(id), org, [data])),
     appLog,
     errors,
     stop: () => stopping.abort(),
@@ -206,18 +209,6 @@ export const commands: Command[] = [
     confirm: ({ app }) => ({ warning: `This removes ${app} for good.`, type: app }),
     run: async (_, { app }) => ({ app }),
     view: ({ app }) => ({ text: `${app} is being removed` }),
-  }),
-  defineCommand({
-    name: "apps:rename",
-    summary: "Say that an app has another name now",
-    examples: ["apps:rename shop hats"],
-    needs: "viewer",
-    changes: false,
-    input: z.strictObject({ app: App, newName: z.string() }),
-    words: { positional: ["app", "newName"] },
-    run: async (_, input) => input,
-    view: ({ app, newName }) => ({ text: `${app} is called ${newName} now` }),
-    renamed: ({ app, newName }) => ({ from: app, to: newName }),
   }),
   defineCommand({
     name: "secret",
