@@ -17,7 +17,7 @@ export const ownCommands: OwnCommand[] = [
     run: async (call) => (await import("./log-in.ts")).logIn(call),
   },
   {
-    usage: "logout [NAME]",
+    usage: "logout [SERVER]",
     summary: "Forget the token of the server in use on this machine, or of another",
     run: async (call) => (await import("./log-in.ts")).logOut(call),
   },
@@ -27,7 +27,7 @@ export const ownCommands: OwnCommand[] = [
     run: async (call) => (await import("./servers.ts")).listServers(call),
   },
   {
-    usage: "servers:use NAME",
+    usage: "servers:use SERVER",
     summary: "Choose the server that commands go to: its address, or the beginning of its name",
     run: async (call) => (await import("./servers.ts")).useServer(call),
   },
@@ -72,6 +72,23 @@ export const ownCommands: OwnCommand[] = [
     usage: "recover",
     summary: "Make a new token for the owner of this folder's .zyndra, who has lost theirs",
     run: async (call) => (await import("./platform-program.ts")).recoverOwner(call),
+  },
+  {
+    usage: "completion [SHELL]",
+    summary: "Print what makes bash, zsh or fish complete words, or how to have it",
+    run: async (call) => (await import("./completion.ts")).printScript(call),
+  },
+  {
+    usage: "completion:candidates SHELL -- WORDS...",
+    summary: "Say what the last word may become; shells call it",
+    hidden: true,
+    run: async (call) => (await import("./completion.ts")).printCandidates(call),
+  },
+  {
+    usage: "completion:refresh",
+    summary: "Renew what is kept of the server's description; completion calls it",
+    hidden: true,
+    run: async (call) => (await import("./completion.ts")).refresh(call),
   },
   {
     usage: "help [COMMAND]",

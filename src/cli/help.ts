@@ -1,8 +1,9 @@
 import type { CommandDescription } from "../commands/argv.ts";
 import { UserError } from "../errors.ts";
-import { ask, Unreachable } from "./api-client.ts";
+import { Unreachable } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { nameOf, type OwnCommand, ownCommands } from "./cli.ts";
+import { askCommands } from "./described.ts";
 import { asCalled, drawNote, paint } from "./draw.ts";
 import { findServer } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
@@ -35,12 +36,7 @@ export async function help({ world, words, asJson }: Call): Promise<number> {
 async function describe(world: World): Promise<CommandDescription[] | undefined> {
   try {
     const { server } = await findServer(world);
-    const { commands } = await ask<{ commands: CommandDescription[] }>(
-      server,
-      { method: "GET", path: "/api/commands" },
-      world.interrupted,
-    );
-    return commands;
+    return await askCommands(world, server, world.interrupted);
   } catch (error) {
     if (error instanceof UserError && error.code === "unauthenticated") return undefined;
     if (!(error instanceof Unreachable)) throw error;
@@ -75,7 +71,7 @@ function overview(world: World, described: CommandDescription[] | undefined): nu
 
 const notes = [
   "In a folder whose git remote is called zyndra, or whose zyndra.yml has a name, APP may be left out; --app APP names another.",
-  "--server NAME asks another server than the one in use. ZYNDRA_URL, ZYNDRA_TOKEN and ZYNDRA_APP win over what is stored.",
+  "--server SERVER asks another server than the one in use. ZYNDRA_URL, ZYNDRA_TOKEN and ZYNDRA_APP win over what is stored.",
   "--json prints data only.",
   "Exit codes: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted.",
 ];

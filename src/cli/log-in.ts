@@ -67,7 +67,7 @@ const whereTokensComeFrom = [
 ];
 
 export async function logOut({ world, words }: Call): Promise<number> {
-  const [typed] = exactly(takeFlags(words, {}).words, 0, 1, "logout [NAME]");
+  const [typed] = exactly(takeFlags(words, {}).words, 0, 1, "logout [SERVER]");
   const settings = await loadSettings(world.configFolder);
   const address = typed ?? world.override.server;
   const url = address === undefined ? settings.current : (findKnown(settings, address) ?? parseServerUrl(address));

@@ -32,6 +32,7 @@ function world(): World {
     version: packageJson.version,
     cwd: currentFolder(),
     configFolder: join(filled("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "zyndra"),
+    cache: { folder: join(filled("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "zyndra") },
     userName: filled("USER") ?? nameOfUser(),
     override: { url: filled("ZYNDRA_URL"), token: filled("ZYNDRA_TOKEN"), app: filled("ZYNDRA_APP") },
     searchPath: env.PATH ?? "",

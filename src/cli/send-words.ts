@@ -3,6 +3,7 @@ import type { View } from "../model/view.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { nameOf, ownCommands } from "./cli.ts";
+import { forgetApps } from "./completion/known.ts";
 import { drawView } from "./draw.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes } from "./world.ts";
@@ -16,6 +17,8 @@ export async function sendWords(call: Call): Promise<number> {
   const doorCommands = ownCommands.filter((command) => !command.hidden).map(nameOf);
   const said = { words, doorCommands, ...(defaultApp === undefined ? {} : { defaultApp }) };
   const answer = await askConfirmed(call, server, said);
+  // Any command may have made an app or removed one; the next Tab key asks anew.
+  await forgetApps(world.cache, server);
   return answer === undefined ? exitCodes.failed : showAnswer(call, server, answer);
 }
 

@@ -27,7 +27,7 @@ export async function listServers({ world, words, asJson }: Call): Promise<numbe
     drawNote(world, "warning", `commands go to ${here} here, and this machine has no token for it`);
   if (known.length === 0) drawNote(world, "hint", "zyndra login URL");
   else if (known.length > 1)
-    drawNote(world, "hint", "zyndra servers:use NAME chooses; --server NAME asks another once");
+    drawNote(world, "hint", "zyndra servers:use SERVER chooses; --server SERVER asks another once");
   return exitCodes.ok;
 }
 
@@ -36,9 +36,9 @@ function remark({ current, here }: { current: boolean; here: boolean }): string 
   return current ? "in use elsewhere" : "";
 }
 
-/** `servers:use NAME`: where commands go from now on. */
+/** `servers:use SERVER`: where commands go from now on. */
 export async function useServer({ world, words }: Call): Promise<number> {
-  const [typed = ""] = exactly(takeFlags(words, {}).words, 1, 1, "servers:use NAME");
+  const [typed = ""] = exactly(takeFlags(words, {}).words, 1, 1, "servers:use SERVER");
   const settings = await loadSettings(world.configFolder);
   const url = findKnown(settings, typed);
   if (url === undefined) {

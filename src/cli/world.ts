@@ -1,3 +1,5 @@
+import type { Cache } from "./cache.ts";
+
 /** What the command line knows of where it was called; read once, in main.ts, and handed on as values. */
 export type World = {
   words: string[];
@@ -7,6 +9,8 @@ export type World = {
   cwd: string;
   /** Where this person's settings of this program are kept. */
   configFolder: string;
+  /** Where what was fetched before is kept. */
+  cache: Cache;
   /** Name of the machine's user: what a person is called until they say otherwise. */
   userName: string;
   /** Settings that win over all files: of the environment, and the server that was typed. */

@@ -58,6 +58,7 @@ async function run(folder: string, words: string | string[], options: RunOptions
     version: "1.2.3",
     cwd: join(folder, "work"),
     configFolder: join(folder, "config", "zyndra"),
+    cache: { folder: join(folder, "cache", "zyndra") },
     userName: "ana",
     override: {},
     searchPath: process.env.PATH!,

@@ -36,7 +36,7 @@ describe("several servers", () => {
     expect(out).toMatch(/^SERVER +AS\n/);
     expect(out).toMatch(new RegExp(`^${second.url} +${ben.name}$`, "m"));
     expect(out).toMatch(new RegExp(`^${web.url} +${ana.name} +in use$`, "m"));
-    expect(err).toBe("hint: zyndra servers:use NAME chooses; --server NAME asks another once\n");
+    expect(err).toBe("hint: zyndra servers:use SERVER chooses; --server SERVER asks another once\n");
     expect(code).toBe(0);
     expect(JSON.parse((await zyndra("servers --json")).out)).toEqual([
       { url: second.url, name: ben.name, current: false, here: false },

@@ -1,0 +1,79 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { ask, type Server } from "../api-client.ts";
+import { type Cache, cacheKey, dropCache, readCache, writeCache } from "../cache.ts";
+import { loadSettings } from "../settings.ts";
+import type { World } from "../world.ts";
+
+/** Who presses a key waits no longer than this for the server. */
+export const answerWithinMs = 1_000;
+const goodForMs = 60_000;
+
+/** The apps that this person may see. */
+export async function knownApps(world: World, server: Server): Promise<string[]> {
+  const rows = await fromServer<{ name: string }[]>(world, server, appsKey(server), "apps:list", {});
+  return (rows ?? []).map(({ name }) => name);
+}
+
+/** The process types of an app. */
+export async function knownTypes(world: World, server: Server, app: string): Promise<string[]> {
+  const key = cacheKey("types", server.url, server.token ?? "", app);
+  const found = await fromServer<{ formation: Record<string, number> }>(world, server, key, "ps:list", { app });
+  return Object.keys(found?.formation ?? {});
+}
+
+/** Apps come and go by commands; who has typed one means what is there now. */
+export function forgetApps(cache: Cache, server: Server): Promise<void> {
+  return dropCache(cache, appsKey(server));
+}
+
+export async function knownServers({ configFolder }: World): Promise<string[]> {
+  const { servers } = await loadSettings(configFolder);
+  return Object.keys(servers).map((url) => url.replace(/^https?:\/\//, ""));
+}
+
+/** What can be deployed from this folder: its branches and tags, the newest first. */
+export function knownRefs({ cwd }: World): Promise<string[]> {
+  const args = ["for-each-ref", "--sort=-committerdate", "--format=%(refname:short)", "refs/heads", "refs/tags"];
+  return new Promise((resolve) => {
+    execFile("git", args, { cwd, timeout: answerWithinMs }, (error, out) => {
+      resolve(error ? [] : out.split("\n").filter((name) => name !== ""));
+    });
+  });
+}
+
+/** The files that a begun path may become; a folder ends with a slash. */
+export async function knownFiles({ cwd }: World, begun: string): Promise<string[]> {
+  const folder = begun.endsWith("/") ? begun : dirname(`${begun}.`);
+  const entries = await readdir(join(cwd, folder), { withFileTypes: true }).catch(() => []);
+  const shown = entries.filter(({ name }) => !name.startsWith(".") || begun.endsWith(`/${name[0]}`));
+  const prefix = begun.slice(0, begun.lastIndexOf("/") + 1);
+  return shown.map((entry) => `${prefix}${entry.name}${entry.isDirectory() ? "/" : ""}`).sort();
+}
+
+/** Asks, unless that was done a moment ago; a server that is slow or away is as good as what it said last. */
+async function fromServer<Data>(
+  { cache, interrupted }: World,
+  server: Server,
+  key: string,
+  command: string,
+  input: object,
+): Promise<Data | undefined> {
+  const kept = await readCache<Data>(cache, key);
+  if (kept && kept.ageMs < goodForMs) return kept.value;
+  if (server.token === undefined) return kept?.value;
+  try {
+    const request = { method: "POST", path: `/api/commands/${encodeURIComponent(command)}`, body: { input } } as const;
+    const signal = AbortSignal.any([interrupted, AbortSignal.timeout(answerWithinMs)]);
+    const { data } = await ask<{ data: Data }>(server, request, signal);
+    await writeCache(cache, key, data);
+    return data;
+  } catch {
+    return kept?.value;
+  }
+}
+
+function appsKey({ url, token = "" }: Server): string {
+  return cacheKey("apps", url, token);
+}
