@@ -21,6 +21,8 @@ export type Deps = {
   keyring: Keyring;
   log: Log;
   limits: Limits;
+  /** The platform's own address, as people use it. */
+  publicUrl: string;
   /** What `platform:doctor` looks at. */
   checks: readonly Check[];
 };

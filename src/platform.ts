@@ -132,7 +132,19 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
 
   const { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce } = config.limits;
   const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, ...fixedLimits, ...overrides.limits };
-  const made = { db, events, deployLogs, queue, repos, builder, runtime, keyring, log, limits };
+  const made = {
+    db,
+    events,
+    deployLogs,
+    queue,
+    repos,
+    builder,
+    runtime,
+    keyring,
+    log,
+    limits,
+    publicUrl: config.publicUrl,
+  };
   const deps: Deps = { ...made, checks: checksOf(made, config) };
   const stopping = new AbortController();
   const doors = await openDoors(parts, deps, server, stopping.signal);

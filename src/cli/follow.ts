@@ -88,7 +88,7 @@ type Applied = { formation: Record<string, number>; revision: number; cause?: Ca
 /** Waits until what was asked of an app has been done. */
 async function followApp(call: Call, server: Server, what: AppFollow): Promise<number> {
   const { world } = call;
-  const { appName, until, after, done } = what;
+  const { appName, until, after, done, failed } = what;
   const request = (lastId: string | undefined) => ({
     path: `/api/apps/${encodeURIComponent(appName)}/follow?after=${lastId ?? after}`,
   });
@@ -107,7 +107,8 @@ async function followApp(call: Call, server: Server, what: AppFollow): Promise<n
         const { formation, revision } = message.data as Applied;
         if (revision < until.applied) continue;
         const runs = Object.entries(formation).map(([type, count]) => `${type}=${count}`);
-        return tellDone(call, cause, done ?? `${appName} runs ${runs.join(" ")}`);
+        const told = cause && failed ? { ...cause, headline: `${cause.headline}; ${failed}` } : cause;
+        return tellDone(call, told, done ?? `${appName} runs ${runs.join(" ")}`);
       }
     }
   } catch (error) {

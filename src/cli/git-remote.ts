@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
+import type { Renamed } from "../commands/command.ts";
 import { UserError } from "../errors.ts";
-import { ask } from "./api-client.ts";
+import { ask, type Server } from "./api-client.ts";
 import { type Call, exactly, takeFlags } from "./call.ts";
 import { drawNote } from "./draw.ts";
+import { readNamedApp } from "./folder-app.ts";
 import { loadSettings, parseServerUrl } from "./settings.ts";
-import { findWhere } from "./where.ts";
+import { findWhere, readRemote } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
 /** `git:remote APP`: the remote `zyndra`, and this program as the one who answers git's question for a password there. */
@@ -29,6 +31,22 @@ export async function addRemote({ world, words }: Call): Promise<number> {
   world.stdout.write(`The remote zyndra is ${url}${was}; git asks for no password there.\n`);
   drawNote(world, "hint", `git push zyndra ${branch === "main" ? "main" : `${branch}:main`} deploys what is committed`);
   return exitCodes.ok;
+}
+
+/** Takes this folder along when its app gets another name: its remote, where that is the app's. */
+export async function followRename({ world, asJson }: Call, server: Server, { from, to }: Renamed): Promise<void> {
+  const remote = await readRemote(world.cwd);
+  if (remote?.url === server.url && remote.app === from) {
+    try {
+      const before = await git(world, ["config", "--get", "remote.zyndra.url"]);
+      await git(world, ["remote", "set-url", "zyndra", before.replace(/[^/]+\/?$/, `${to}.git`)]);
+      if (!asJson) world.stdout.write(`The remote zyndra of this folder is ${server.url}/${to}.git now.\n`);
+    } catch (error) {
+      drawNote(world, "warning", `the remote zyndra of this folder is still ${from}'s: ${(error as Error).message}`);
+    }
+  }
+  const named = await readNamedApp(world.cwd);
+  if (named?.app === from) drawNote(world, "hint", `${named.path} still names ${from}: write name: ${to}`);
 }
 
 /** Replaces whatever helpers the machine has, for this address and this repository only: an empty one clears the list. */

@@ -1,4 +1,4 @@
-import type { Follow } from "../commands/command.ts";
+import type { Follow, Renamed } from "../commands/command.ts";
 import type { View } from "../model/view.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";
@@ -8,7 +8,7 @@ import { drawView } from "./draw.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes } from "./world.ts";
 
-export type Answer = { view: View; data: unknown; follow?: Follow };
+export type Answer = { view: View; data: unknown; renamed?: Renamed; follow?: Follow };
 
 /** Sends words to the server, shows what it answers, and follows what goes on after that. */
 export async function sendWords(call: Call): Promise<number> {
@@ -23,9 +23,10 @@ export async function sendWords(call: Call): Promise<number> {
 }
 
 /** Shows what was answered, and follows what goes on after it. */
-export async function showAnswer(call: Call, server: Server, { view, data, follow }: Answer): Promise<number> {
+export async function showAnswer(call: Call, server: Server, { view, data, renamed, follow }: Answer): Promise<number> {
   const { world, asJson } = call;
   if (!asJson) drawView(world, view);
+  if (renamed) await (await import("./git-remote.ts")).followRename(call, server, renamed);
   if (follow === undefined) {
     if (asJson) world.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
     return exitCodes.ok;

@@ -23,8 +23,8 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   examples: string[];
   /** The least role that may ask for it. */
   needs: Role;
-  /** A change is written in a transaction and audited; a reading is not. */
-  changes: boolean;
+  /** A change is written in a transaction and audited; a reading is not. The input may decide which it is. */
+  changes: boolean | ((input: z.output<Input>) => boolean);
   input: Input;
   words: Words<Input>;
   /** Tells what will be lost; a person must answer with the returned word before it is run. */
@@ -33,6 +33,8 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   auditInput?(input: z.output<Input>): Record<string, unknown>;
   run(context: CommandContext, input: z.output<Input>): Promise<Result>;
   view(result: Result, input: z.output<Input>): View;
+  /** An app has another name from now on: doors that keep names follow. */
+  renamed?(result: Result): Renamed;
   /** What to watch after the answer. */
   follow?(result: Result, input: z.output<Input>): Follow | undefined;
 };
@@ -57,6 +59,8 @@ export type Flag = {
   summary: string;
 };
 
+export type Renamed = { from: string; to: string };
+
 /** Something that goes on after a command has answered. */
 export type Follow =
   | {
@@ -75,6 +79,8 @@ export type Follow =
       after: number;
       /** What is true then; absent: what it runs. */
       done?: string;
+      /** What is true if it could not be done. */
+      failed?: string;
     }
   | {
       /** A file of the machine where it was typed, `-` for standard input: what it says is to be set. */
@@ -119,7 +125,7 @@ export type CommandContext = {
   actor: Actor;
 };
 
-export type Answer = { view: View; data: unknown; follow?: Follow };
+export type Answer = { view: View; data: unknown; renamed?: Renamed; follow?: Follow };
 
 /** Lets types flow from `input` to `run` to `view`; returns its argument. */
 export function defineCommand<Input extends z.ZodObject, Result>(command: Command<Input, Result>): Command {
@@ -133,6 +139,7 @@ export function defineCommand<Input extends z.ZodObject, Result>(command: Comman
 export async function runCommand(deps: Deps, command: Command, rawInput: unknown, actor: Actor): Promise<Answer> {
   let subject = subjectOf(rawInput);
   let input: Record<string, unknown> | undefined;
+  let changes = command.changes !== false;
   try {
     if (!mayAct(actor.role, command.needs)) {
       throw new UserError(
@@ -144,7 +151,8 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     const parsed = parseInput(command, rawInput);
     subject = subjectOf(parsed);
     input = command.auditInput?.(parsed);
-    const result = command.changes
+    changes = typeof command.changes === "function" ? command.changes(parsed) : command.changes;
+    const result = changes
       ? await deps.db.transaction(async (tx) => {
           const done = await command.run({ deps, tx, actor }, parsed);
           await insertAudit(tx, actor, { command: command.name, subject, input, outcome: "done" });
@@ -152,9 +160,15 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
         })
       : await command.run({ deps, tx: deps.db.db, actor }, parsed);
     const follow = command.follow?.(result, parsed);
-    return { view: command.view(result, parsed), data: result, ...(follow ? { follow } : {}) };
+    const renamed = command.renamed?.(result);
+    return {
+      view: command.view(result, parsed),
+      data: result,
+      ...(renamed ? { renamed } : {}),
+      ...(follow ? { follow } : {}),
+    };
   } catch (error) {
-    await auditEnding(deps, command, actor, { subject, input, error });
+    await auditEnding(deps, command, actor, { subject, input, changes, error });
     throw error;
   }
 }
@@ -164,11 +178,11 @@ async function auditEnding(
   deps: Deps,
   command: Command,
   actor: Actor,
-  ended: { subject: string | undefined; input: Record<string, unknown> | undefined; error: unknown },
+  ended: { subject: string | undefined; input: Record<string, unknown> | undefined; changes: boolean; error: unknown },
 ): Promise<void> {
-  const { subject, input, error } = ended;
+  const { subject, input, changes, error } = ended;
   const refused = error instanceof UserError;
-  if (!command.changes && !(refused && error.code === "forbidden")) return;
+  if (!changes && !(refused && error.code === "forbidden")) return;
   const outcome = refused ? "refused" : "failed";
   const reason = refused ? error.message : "see the platform's log";
   await insertAudit(deps.db.db, actor, { command: command.name, subject, input, outcome, reason }).catch((lost) =>

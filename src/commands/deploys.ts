@@ -16,6 +16,13 @@ import { defineCommand } from "./command.ts";
 import { Count, DeployNumber, ExistingApp } from "./inputs.ts";
 import { moreHint, mostRows } from "./listing.ts";
 
+/** `-o force="why"` of a push, `--force "why"` elsewhere. */
+const ForceReason = z
+  .string()
+  .transform((reason) => clip(reason.trim(), 200))
+  .refine((reason) => reason !== "", { error: '--force needs a reason: --force "why"' });
+const forceFlag = { kind: "text", summary: "why it is to get past a lock, for those who may" } as const;
+
 /** A push of main through a git door: the door has the commit, and the id of the push. */
 export const pushDeploy = defineCommand({
   name: "git:push",
@@ -31,17 +38,26 @@ export const pushDeploy = defineCommand({
     pushedOver: z.string().nullable(),
     message: z.string().optional(),
     skipCache: z.boolean(),
+    force: ForceReason.optional(),
   }),
   words: { positional: [] },
-  auditInput: ({ commit }) => ({ commit }),
+  auditInput: ({ commit, force }) => ({ commit, ...(force && { force }) }),
   async run({ deps, tx, actor }, input) {
     const app = await getApp(tx, actor.orgId, input.app);
     const { subject } = await deps.repos.commitInfo(app.id, input.commit);
-    const { requestId, commit, pushedOver, skipCache } = input;
+    const { requestId, commit, pushedOver, skipCache, force } = input;
     const title = clip(input.message ?? subject, 80);
     return started(
       app,
-      await startDeploy(deps, tx, app.id, actor, { requestId, kind: "push", title, commit, pushedOver, skipCache }),
+      await startDeploy(deps, tx, app.id, actor, {
+        requestId,
+        kind: "push",
+        title,
+        commit,
+        pushedOver,
+        skipCache,
+        force,
+      }),
     );
   },
   view: ({ appName, number }) => ({ text: `${appName}, deploy #${number}` }),
@@ -57,16 +73,18 @@ export const deploy = defineCommand({
     app: ExistingApp,
     ref: z.string().min(1).max(250).optional(),
     skipCache: z.boolean().default(false),
+    force: ForceReason.optional(),
     detach: z.boolean().default(false),
   }),
   words: {
     positional: ["app", "ref"],
     flags: {
       skipCache: { kind: "switch", summary: "build with empty caches" },
+      force: forceFlag,
       detach: { kind: "switch", summary: "do not wait for the end" },
     },
   },
-  auditInput: ({ ref }) => ({ ref: ref ?? "main" }),
+  auditInput: ({ ref, force }) => ({ ref: ref ?? "main", ...(force && { force }) }),
   async run({ deps, tx, actor }, input) {
     const app = await getApp(tx, actor.orgId, input.app);
     const commit = input.ref === undefined ? app.mainCommit : await deps.repos.resolveCommit(app.id, input.ref);
@@ -88,6 +106,7 @@ export const deploy = defineCommand({
       title: clip(subject, 80),
       commit,
       skipCache: input.skipCache,
+      force: input.force,
     } as const;
     return started(app, await startDeploy(deps, tx, app.id, actor, request));
   },
@@ -209,9 +228,17 @@ export const retry = defineCommand({
   examples: ["deploys:retry shop", "deploys:retry shop 42"],
   needs: "developer",
   changes: true,
-  input: z.strictObject({ app: ExistingApp, number: DeployNumber.optional(), detach: z.boolean().default(false) }),
-  words: { positional: ["app", "number"], flags: { detach: { kind: "switch", summary: "do not wait for the end" } } },
-  auditInput: ({ number }) => ({ number: number ?? "the newest" }),
+  input: z.strictObject({
+    app: ExistingApp,
+    number: DeployNumber.optional(),
+    force: ForceReason.optional(),
+    detach: z.boolean().default(false),
+  }),
+  words: {
+    positional: ["app", "number"],
+    flags: { force: forceFlag, detach: { kind: "switch", summary: "do not wait for the end" } },
+  },
+  auditInput: ({ number, force }) => ({ number: number ?? "the newest", ...(force && { force }) }),
   async run({ deps, tx, actor }, input) {
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const row = await pickDeploy(tx, app, input.number);
@@ -249,6 +276,7 @@ export const retry = defineCommand({
         ...(targetReleaseId ? { targetReleaseId } : {}),
         skipCache,
         retryOf: number,
+        force: input.force,
       }),
     );
   },

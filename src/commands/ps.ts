@@ -1,13 +1,16 @@
 import { z } from "zod";
 import { getApp, getFormation, insertRing, lockApp, setFormation } from "../db/apps.ts";
+import type { Db } from "../db/client.ts";
 import { lastEventSeq } from "../db/events.ts";
 import { findLiveRelease } from "../db/releases.ts";
+import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { appTopic } from "../model/event.ts";
-import { FormationChanges } from "../model/formation-changes.ts";
+import { changedFormation, type FormationChanges, FormationChangeWords } from "../model/formation-changes.ts";
 import { nearest } from "../model/names.ts";
-import { effectiveFormation } from "../model/process-types.ts";
+import { effectiveFormation, type Formation } from "../model/process-types.ts";
 import { appMasker } from "../pipeline/masking.ts";
+import { saidFormation } from "../pipeline/wanted.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
@@ -30,7 +33,7 @@ export const listProcesses = defineCommand({
       // A reason is made of what the process has printed last.
       ...(reason === undefined ? {} : { reason: masker.mask(reason) }),
     }));
-    const formation = effectiveFormation(release?.processTypes ?? {}, await getFormation(deps.db.db, app.id));
+    const formation = release ? await formationNow(deps.db.db, app, release) : {};
     const commands = Object.fromEntries(
       Object.entries(release?.processTypes ?? {}).map(([type, { command }]) => [type, command]),
     );
@@ -58,36 +61,51 @@ export const listProcesses = defineCommand({
 export const scale = defineCommand({
   name: "ps:scale",
   aliases: ["scale"],
-  summary: "Change how many processes run",
-  examples: ["ps:scale shop web=2 worker=1"],
+  summary: "Change how many processes run; without a change, show it",
+  examples: ["ps:scale shop web=2 worker=1", "ps:scale shop web+1", "ps:scale shop"],
   needs: "developer",
-  changes: true,
-  input: z.strictObject({ app: ExistingApp, changes: FormationChanges }),
+  changes: ({ changes }) => Object.keys(changes).length > 0,
+  input: z.strictObject({ app: ExistingApp, changes: FormationChangeWords.prefault([]) }),
   words: { positional: ["app", "changes"], rest: true },
   auditInput: ({ changes }) => ({ changes }),
   async run({ tx, actor }, input) {
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const found = await getApp(tx, actor.orgId, input.app);
+    const isChange = Object.keys(input.changes).length > 0;
+    const app = isChange ? await lockApp(tx, found.id) : found;
     const release = await findLiveRelease(tx, app);
-    const types = Object.keys(release?.processTypes ?? {});
-    const unknown = Object.keys(input.changes).find((type) => release && !types.includes(type));
-    if (unknown !== undefined) {
-      const meant = nearest(unknown, types);
-      const hint = `its process types: ${types.join(", ")}${meant ? `; did you mean ${meant}=${input.changes[unknown]}?` : ""}`;
-      throw new UserError("bad_input", `${app.name} has no process type "${unknown}"`, hint);
-    }
+    const before = await formationNow(tx, app, release);
+    const facts = { appName: app.name, appId: app.id, isLive: release !== null };
+    if (!isChange) return { ...facts, formation: before, revision: null, after: 0 };
+    if (release) refuseUnknownType(app, input.changes, Object.keys(release.processTypes));
+    const counts = changedFormation(release ? before : { web: 1, ...before }, input.changes);
+    if (typeof counts === "string")
+      throw new UserError("bad_input", counts, `zyndra ps:scale ${app.name} shows what there is`);
     const after = await lastEventSeq(tx, appTopic(app.id));
-    const revision = await setFormation(tx, app, input.changes);
+    const revision = await setFormation(tx, app, counts);
     await insertRing(tx, app);
-    const formation = release
-      ? effectiveFormation(release.processTypes, await getFormation(tx, app.id))
-      : input.changes;
-    return { appName: app.name, appId: app.id, formation, revision, after, isLive: release !== null };
+    return { ...facts, formation: { ...before, ...counts }, revision, after };
   },
-  view: ({ appName, formation, isLive }) => ({
-    text: `${appName} is asked to run ${Object.entries(formation)
-      .map(([type, count]) => `${type}=${count}`)
-      .join(" ")}${isLive ? "" : "; it takes effect with the first push"}`,
-  }),
+  view: ({ appName, formation, isLive, revision }) => {
+    const counts = Object.entries(formation).map(([type, count]) => `${type}=${count}`);
+    if (revision === null) return { text: counts.join(" ") || `Nothing of ${appName} was deployed yet.` };
+    const later = isLive ? "" : "; it takes effect with the first push";
+    return { text: `${appName} is asked to run ${counts.join(" ")}${later}` };
+  },
   follow: ({ appName, appId, revision, after, isLive }) =>
-    isLive ? { kind: "app", appName, appId, until: { applied: revision }, after } : undefined,
+    isLive && revision !== null ? { kind: "app", appName, appId, until: { applied: revision }, after } : undefined,
 });
+
+/** How many of each type are to run; before the first release, what was asked for. */
+async function formationNow(db: Db, app: AppRow, release: ReleaseRow | null): Promise<Formation> {
+  const asked = await getFormation(db, app.id);
+  return release ? effectiveFormation(release.processTypes, asked, saidFormation(release)) : asked;
+}
+
+/** @throws UserError bad_input with the types that there are */
+function refuseUnknownType(app: AppRow, changes: FormationChanges, types: string[]): void {
+  const unknown = Object.keys(changes).find((type) => !types.includes(type));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, types);
+  const hint = `its process types: ${types.join(", ")}${meant ? `; did you mean ${meant}?` : ""}`;
+  throw new UserError("bad_input", `${app.name} has no process type "${unknown}"`, hint);
+}

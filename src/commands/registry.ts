@@ -1,6 +1,7 @@
 import { listAllAddons, listAllVolumes, showAddon, showVolume } from "./addon-info.ts";
 import { attachAddon, createDatabase, destroyAddon, detachAddon } from "./addons.ts";
-import { createApp, destroyApp, listAllApps, showApp } from "./apps.ts";
+import { showApp } from "./app-info.ts";
+import { createApp, destroyApp, listAllApps } from "./apps.ts";
 import type { Command } from "./command.ts";
 import { setConfig, unsetConfig } from "./config.ts";
 import { editConfig, importConfig } from "./config-files.ts";
@@ -8,11 +9,17 @@ import { exportConfig, getConfig, listConfig } from "./config-values.ts";
 import { showDeploy } from "./deploy-info.ts";
 import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
 import { examinePlatform } from "./doctor.ts";
+import { addDomains, listAllDomains, removeDomains } from "./domains.ts";
+import { lock, unlock } from "./lock.ts";
 import { showLogs } from "./logs.ts";
+import { maintenanceOff, maintenanceOn, showMaintenance } from "./maintenance.ts";
 import { listProcesses, scale } from "./ps.ts";
+import { restart } from "./ps-restart.ts";
+import { start, stop } from "./ps-stop.ts";
 import { diffReleases } from "./release-diff.ts";
 import { showRelease } from "./release-info.ts";
 import { listAllReleases, rollback } from "./releases.ts";
+import { rename } from "./rename.ts";
 import { createToken, listMyTokens, revoke } from "./tokens.ts";
 import { attachVolume, createVolume, destroyVolume, detachVolume } from "./volumes.ts";
 
@@ -21,7 +28,16 @@ export const commands: Command[] = [
   listAllApps,
   createApp,
   showApp,
+  rename,
   destroyApp,
+  maintenanceOn,
+  maintenanceOff,
+  showMaintenance,
+  lock,
+  unlock,
+  listAllDomains,
+  addDomains,
+  removeDomains,
   deploy,
   listAllDeploys,
   showDeploy,
@@ -53,6 +69,9 @@ export const commands: Command[] = [
   destroyVolume,
   listProcesses,
   scale,
+  restart,
+  stop,
+  start,
   showLogs,
   listMyTokens,
   createToken,

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { and, asc, eq, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, type SQL, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
 import { type DeployStatus, runningStatuses } from "../model/deploy.ts";
 import { outboxTopic } from "../model/event.ts";
 import { clip, nearest } from "../model/names.ts";
-import type { Formation } from "../model/process-types.ts";
+import type { Formation, Restarts } from "../model/process-types.ts";
 import { clashOn, type Db } from "./client.ts";
 import { ring } from "./events.ts";
 import { type AppRow, apps, deploys, formations, outbox, releases } from "./schema.ts";
@@ -20,9 +20,12 @@ export async function insertApp(tx: Db, app: { orgId: string; projectId: string;
       .returning();
     return row!;
   } catch (error) {
-    if (clashOn(error) !== "apps_name_unique") throw error;
-    throw new UserError("conflict", `the name ${app.name} is taken`, "choose another: zyndra apps:create NAME");
+    throw nameTaken(error, app.name, "choose another: zyndra apps:create NAME");
   }
+}
+
+function nameTaken(error: unknown, name: string, hint: string): unknown {
+  return clashOn(error) === "apps_name_unique" ? new UserError("conflict", `the name ${name} is taken`, hint) : error;
 }
 
 /** An app of this org by name. @throws UserError not_found, also for apps of other orgs. */
@@ -90,7 +93,12 @@ export async function setFormation(tx: Db, app: AppRow, changes: Formation): Pro
 }
 
 /** What can be changed about a running app without a release. */
-export type AppChange = Partial<Pick<AppRow, "name" | "restarts" | "maintenanceSince" | "maintenanceBy">>;
+type AppChange = {
+  name?: string;
+  restarts?: Restarts;
+  maintenanceSince?: SQL | null;
+  maintenanceBy?: string | null;
+};
 
 /** Writes a change that the runtime has to follow; answers the revision at which it holds. The ring for it is the caller's. */
 export async function changeApp(tx: Db, appId: string, change: AppChange): Promise<number> {
@@ -100,6 +108,56 @@ export async function changeApp(tx: Db, appId: string, change: AppChange): Promi
     .where(eq(apps.id, appId))
     .returning({ revision: apps.wantedRevision });
   return row!.revision;
+}
+
+/** Answers the revision at which the new name is the app's address. @throws UserError conflict where it is taken, by whomever */
+export async function renameApp(tx: Db, app: AppRow, name: string): Promise<number> {
+  try {
+    return await changeApp(tx, app.id, { name });
+  } catch (error) {
+    throw nameTaken(error, name, `choose another: zyndra apps:rename ${app.name} NAME`);
+  }
+}
+
+/**
+ * Asks that these processes (`web.1`), process types or all (`*`) are started anew; answers the revision at which they are.
+ * The caller holds the app's row.
+ */
+export async function requestRestart(tx: Db, app: AppRow, keys: string[]): Promise<number> {
+  const revision = app.wantedRevision + 1;
+  const isCovered = (key: string) => keys.includes("*") || keys.includes(key) || keys.includes(key.split(".")[0]!);
+  const others = Object.entries(app.restarts).filter(([key]) => !isCovered(key));
+  const restarts = Object.fromEntries([...others, ...keys.map((key) => [key, revision] as const)]);
+  return changeApp(tx, app.id, { restarts });
+}
+
+/**
+ * What was asked to restart after one revision and up to another did not come up: that was told, and is not tried again with
+ * whatever is changed next. The caller holds the app's row.
+ */
+export async function forgetRestarts(tx: Db, app: AppRow, after: number, upTo: number): Promise<void> {
+  const kept = Object.entries(app.restarts).filter(([, revision]) => revision <= after || revision > upTo);
+  await tx
+    .update(apps)
+    .set({ restarts: Object.fromEntries(kept) })
+    .where(eq(apps.id, app.id));
+}
+
+/** Switches maintenance on, in somebody's name, or off; answers the revision at which it is. */
+export async function setMaintenance(tx: Db, appId: string, by: string | null): Promise<number> {
+  return changeApp(tx, appId, { maintenanceSince: by === null ? null : sql`now()`, maintenanceBy: by });
+}
+
+/** From here on no source work starts, until it is unlocked. */
+export async function lockDeploys(tx: Db, appId: string, lock: { by: string; reason: string }): Promise<void> {
+  await tx
+    .update(apps)
+    .set({ lockedAt: sql`now()`, lockedBy: lock.by, lockReason: lock.reason })
+    .where(eq(apps.id, appId));
+}
+
+export async function unlockDeploys(tx: Db, appId: string): Promise<void> {
+  await tx.update(apps).set({ lockedAt: null, lockedBy: null, lockReason: null }).where(eq(apps.id, appId));
 }
 
 /** From here on the app only goes; whoever works on it next removes it. */

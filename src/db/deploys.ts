@@ -27,6 +27,7 @@ export type NewDeploy = {
   targetReleaseId?: string | null;
   skipCache?: boolean;
   retryOf?: number | null;
+  forceReason?: string | null;
 };
 
 /** Gives out the next number; a transaction that fails gives it back. */

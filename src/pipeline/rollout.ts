@@ -1,4 +1,4 @@
-import { findAppById } from "../db/apps.ts";
+import { findAppById, forgetRestarts } from "../db/apps.ts";
 import { allowSwitch, endDeploy, getDeploy } from "../db/deploys.ts";
 import { publish } from "../db/events.ts";
 import { getRelease, markApplied, markLive } from "../db/releases.ts";
@@ -90,7 +90,8 @@ export async function applyWanted(deps: Deps, held: HeldApp): Promise<void> {
   await deps.db.persist(
     (db) =>
       db.transaction(async (tx) => {
-        await holdFence(tx, lease);
+        const now = await holdFence(tx, lease);
+        if (cause) await forgetRestarts(tx, now, app.appliedRevision, wanted.revision);
         await markApplied(tx, app.id, wanted.revision);
         const { formation, revision } = wanted;
         await publish(tx, appTopic(app.id), app, [{ type: "applied", formation, revision, ...(cause && { cause }) }]);

@@ -17,6 +17,7 @@ import type { Actor } from "../model/actor.ts";
 import { type DeployKind, isSourceWork, shortId } from "../model/deploy.ts";
 import { deployTopic } from "../model/event.ts";
 import type { LogLine } from "../model/log-line.ts";
+import { passLock } from "./lock.ts";
 
 /** What is to be brought to life. */
 export type DeployRequest = {
@@ -30,6 +31,8 @@ export type DeployRequest = {
   targetReleaseId?: string;
   skipCache?: boolean;
   retryOf?: number;
+  /** Why it is to start although the app is locked. */
+  force?: string;
 };
 
 export type Started = {
@@ -41,7 +44,7 @@ export type Started = {
 /**
  * The one way in: writes the deploy and the ring for it, inside the transaction of the command that asks. The commit is
  * kept from garbage collection before the row is there; a keep-ref whose transaction fails is overwritten by the next.
- * @throws UserError gone
+ * @throws UserError gone, locked, forbidden
  */
 export async function startDeploy(
   deps: Pick<Deps, "repos">,
@@ -57,6 +60,7 @@ export async function startDeploy(
   if (own) return { deploy: own, followed: false };
   const same = await findSame(tx, app, request);
   if (same) return { deploy: same, followed: true };
+  const forceReason = passLock(app, actor, request);
   const { requestId, kind, title, commit, pushedOver, targetReleaseId, skipCache, retryOf } = request;
   const number = await takeDeployNumber(tx, app.id);
   await deps.repos.writeKeepRef(app.id, number, commit);
@@ -74,6 +78,7 @@ export async function startDeploy(
     targetReleaseId: targetReleaseId ?? null,
     skipCache: skipCache ?? false,
     retryOf: retryOf ?? null,
+    forceReason,
   });
   await publish(tx, deployTopic(deploy.id), app, [{ type: "log", lines: introduction(app, deploy) }]);
   await insertRing(tx, app);
@@ -131,7 +136,8 @@ function joinedTitle(title: string, names: string[]): string {
 function introduction(app: AppRow, deploy: DeployRow): LogLine[] {
   const what =
     deploy.kind === "push" || deploy.kind === "deploy" ? `${shortId(deploy.commit!)} "${deploy.title}"` : deploy.title;
-  return [{ kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}` }];
+  const forced = deploy.forceReason === null ? "" : `, past the lock of ${app.lockedBy}: "${deploy.forceReason}"`;
+  return [{ kind: "intro", text: `${app.name}, deploy #${deploy.number}: ${what} by ${deploy.actorName}${forced}` }];
 }
 
 /** @throws UserError gone for an app that is being destroyed: nothing new begins there */

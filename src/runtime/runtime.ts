@@ -152,6 +152,8 @@ export type AppLogLine = { at: Date; process: string; text: string };
 export type Edge = {
   /** The address people open for an app. */
   url(appName: string): string;
+  /** Zyndra's own host; apps' own addresses are names below it. */
+  baseDomain: string;
 };
 
 /** Databases and volumes: what outlives releases and may belong to several apps. Everything of theirs is named by id. */

@@ -69,6 +69,7 @@ describe("before anyone is let in", () => {
       "apps:list",
       "echo APP [WORDS...]",
       "apps:destroy APP",
+      "apps:rename APP NEW-NAME",
       "break HOW",
       "follow APP KIND ID NUMBER",
     ]);

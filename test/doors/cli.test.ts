@@ -367,6 +367,25 @@ describe("in a git repository", () => {
     expect((await zyndra("whoami", { cwd: folder })).out).toContain(ben.name);
   });
 
+  test("the remote of an app that gets another name goes with it, and others stay", async () => {
+    await web.app("tearoom");
+    await zyndra("git:remote shop");
+    expect(await zyndra("apps:rename tearoom hats")).toEqual({ code: 0, out: "tearoom is called hats now\n", err: "" });
+    expect((await run(["remote", "get-url", "zyndra"])).out).toBe(`${web.url}/shop.git\n`);
+    await writeFile(join(desk.work, "zyndra.yml"), "version: 1\nname: shop\n");
+    expect(await zyndra("apps:rename hats --app shop")).toEqual({
+      code: 0,
+      out: `shop is called hats now\nThe remote zyndra of this folder is ${web.url}/hats.git now.\n`,
+      err: `hint: ${join(desk.work, "zyndra.yml")} still names shop: write name: hats\n`,
+    });
+    expect((await run(["remote", "get-url", "zyndra"])).out).toBe(`${web.url}/hats.git\n`);
+    await run(["remote", "set-url", "zyndra", `${web.url.replace("//", "//ana:secret@")}/shop`]);
+    expect((await zyndra("apps:rename shop tea --json")).out).toBe('{\n  "app": "shop",\n  "newName": "tea"\n}\n');
+    expect((await run(["remote", "get-url", "zyndra"])).out).toBe(
+      `${web.url.replace("//", "//ana:secret@")}/tea.git\n`,
+    );
+  });
+
   test("outside of a repository git:remote says what to do", async () => {
     const { code, err } = await zyndra("git:remote shop", { cwd: folder });
     expect(code).toBe(1);

@@ -211,6 +211,18 @@ export const commands: Command[] = [
     view: ({ app }) => ({ text: `${app} is being removed` }),
   }),
   defineCommand({
+    name: "apps:rename",
+    summary: "Say that an app has another name now",
+    examples: ["apps:rename shop hats"],
+    needs: "viewer",
+    changes: false,
+    input: z.strictObject({ app: App, newName: z.string() }),
+    words: { positional: ["app", "newName"] },
+    run: async (_, input) => input,
+    view: ({ app, newName }) => ({ text: `${app} is called ${newName} now` }),
+    renamed: ({ app, newName }) => ({ from: app, to: newName }),
+  }),
+  defineCommand({
     name: "secret",
     internal: true,
     summary: "Asked for by doors alone",

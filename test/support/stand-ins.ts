@@ -234,7 +234,7 @@ export function standInRuntime(): StandInRuntime {
       },
       note: async (appId, process, text) => void notes.push({ appId, line: `${process} ${text}` }),
     },
-    edge: { url: (name) => `http://${name}.test` },
+    edge: { url: (name) => `http://${name}.test`, baseDomain: "test" },
     data,
     checks: [],
     close: async () => {},

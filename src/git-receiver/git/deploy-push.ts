@@ -163,6 +163,7 @@ async function recordPush(deps: Deps, push: Push, update: RefUpdate, signal: Abo
     pushedOver: isZeroId(update.oldId) ? null : update.oldId,
     message: options.message,
     skipCache: options.skipCache,
+    force: options.force,
   };
   const deadline = Date.now() + recordWithinMs;
   for (;;) {

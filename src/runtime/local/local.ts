@@ -70,7 +70,7 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Ru
       attach: (spec, command, end, signal, runOptions) => attachOneOff(ground, spec, command, end, signal, runOptions),
       note: (appId, process, text) => appendToLog(dataDir, appId, "app.log", [logLine(process, `zyndra: ${text}`)]),
     },
-    edge: { url: (appName) => options.publicUrl(appName) },
+    edge: { url: (appName) => options.publicUrl(appName), baseDomain: ground.baseDomain },
     data: localData({ dataDir, postgres: options.postgres }),
     checks: localRuntimeChecks(dataDir),
     close: async () => watching?.stop(),

@@ -1,0 +1,20 @@
+import { getFormation } from "../db/apps.ts";
+import type { Db } from "../db/client.ts";
+import { findLiveRelease } from "../db/releases.ts";
+import type { AppRow } from "../db/schema.ts";
+import { UserError } from "../errors.ts";
+import { effectiveFormation, type Formation } from "../model/process-types.ts";
+import { saidFormation } from "../pipeline/wanted.ts";
+
+/**
+ * How many of each process type are to run of what is live, and what its own files say about that.
+ * @throws UserError conflict where nothing is live
+ */
+export async function getLiveFormation(db: Db, app: AppRow): Promise<{ formation: Formation; said: Formation }> {
+  const release = await findLiveRelease(db, app);
+  if (!release) {
+    throw new UserError("conflict", `nothing of ${app.name} runs yet`, "git push zyndra main brings it to life");
+  }
+  const said = saidFormation(release);
+  return { formation: effectiveFormation(release.processTypes, await getFormation(db, app.id), said), said };
+}
