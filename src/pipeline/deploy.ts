@@ -6,6 +6,7 @@ import type { Cause } from "../model/cause.ts";
 import { waitForAddons } from "./addons-ready.ts";
 import { ensureBuild } from "./build.ts";
 import { HandBack, type HeldApp } from "./lease.ts";
+import { applyMeanwhile } from "./meanwhile.ts";
 import { ensureRelease, runReleaseCommand } from "./release.ts";
 import { goLive, putBackIfSwitched, rollOut } from "./rollout.ts";
 import { Cancelled, openStory, type Story } from "./story.ts";
@@ -17,6 +18,7 @@ import { Cancelled, openStory, type Story } from "./story.ts";
  */
 export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): Promise<void> {
   const story = await openStory(deps, held, deploy);
+  const meanwhile = applyMeanwhile(deps, held, deploy);
   try {
     const before = await waitForAddons(story);
     if (!before.ok) return await story.end("failed", before.cause);
@@ -31,6 +33,7 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
     const prepared = await runReleaseCommand(story, release);
     if (!prepared.ok) return await story.end("failed", prepared.cause);
 
+    await meanwhile.stop();
     const rollout = await rollOut(story, release);
     if (!rollout.ok) return await story.end(rollout.cancelled ? "cancelled" : "failed", rollout.cause);
 
@@ -38,6 +41,7 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
   } catch (error) {
     await endBroken(story, error);
   } finally {
+    await meanwhile.stop();
     story.close();
     // Who takes over goes on without these lines; a stop does not wait for a database that is away.
     if (!held.signal.aborted) await deps.deployLogs.stored(deploy.id);

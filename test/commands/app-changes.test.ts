@@ -132,6 +132,41 @@ describe("ps:restart", () => {
   });
 });
 
+describe("while a deploy builds", () => {
+  test("changes do not wait for it, and its roll-out keeps them", async () => {
+    const open = bench.builder.hold();
+    await shop.pusher.commit({ "a.txt": "tea" });
+    const pushed = shop.pusher.push("main");
+    await eventually(async () => expect((await statuses(shop))[0]).toBe("building"));
+    await shop.change("maintenance:on");
+    await shop.change("ps:scale", { changes: ["web=2"] });
+    await shop.change("ps:restart");
+    const { version, isInMaintenance, formation } = served(shop);
+    expect({ version, isInMaintenance, formation }).toEqual({
+      version: 1,
+      isInMaintenance: true,
+      formation: { web: 2, worker: 0 },
+    });
+    expect(await statuses(shop)).toEqual(["building", "live"]);
+    open();
+    expect((await pushed).exitCode).toBe(0);
+    expect(served(shop)).toMatchObject({ version: 2, isInMaintenance: true, formation: { web: 2, worker: 0 } });
+  });
+
+  test("a change that does not come up is told, and the deploy goes on", async () => {
+    const open = bench.builder.hold();
+    await shop.pusher.commit({ "a.txt": "tea" });
+    const pushed = shop.pusher.push("main");
+    await eventually(async () => expect((await statuses(shop))[0]).toBe("building"));
+    bench.runtime.answer(({ version }) =>
+      version === 1 ? { ok: false, cause: { headline: "web crashes at start" } } : { ok: true },
+    );
+    expect(await shop.change("ps:restart")).toMatchObject({ cause: { headline: "web crashes at start" } });
+    open();
+    expect((await pushed).exitCode).toBe(0);
+  });
+});
+
 describe("ps:stop and ps:start", () => {
   test("scale what is named, or all, to nothing and back, and say how it was", async () => {
     await shop.change("ps:scale", { changes: ["web=3", "worker=2"] });

@@ -385,12 +385,17 @@ test("everything that changes is audited with who and how; plain readings are no
 });
 
 describe("what a fault leaves behind", () => {
-  test("a scale during a build is told as done by the roll-out that picked it up", async () => {
+  test("a scale that a roll-out interrupts is done by it, and told as done", async () => {
     await commitAndPush();
-    const open = builder.hold();
+    const openBuild = builder.hold();
     const second = commitAndPush();
     await settled(["#2 building", "#1 live"]);
+    const open = runtime.hold();
+    const applied = runtime.applied.length;
     const { follow } = await ask("ps:scale", { changes: ["worker=2"] });
+    await eventually(() => expect(runtime.applied.length).toBe(applied + 1));
+    openBuild();
+    await eventually(() => expect(runtime.applied.at(-1)!.spec.version).toBe(2));
     open();
     await second;
     const { appId, after, until } = follow as { appId: string; after: number; until: { applied: number } };
