@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { getApp, insertApp, insertRing, listApps, requestDestroy } from "../db/apps.ts";
 import { listUnfinished, requestCancel } from "../db/deploys.ts";
+import { listHosts } from "../db/domains.ts";
 import { lastEventSeq, ring } from "../db/events.ts";
 import { defaultProject } from "../db/people.ts";
 import { duration } from "../model/deploy.ts";
 import { appTopic, cancelTopic } from "../model/event.ts";
+import { readableHost } from "../model/hosts.ts";
 import { AppName } from "../model/names.ts";
 import { stateOf } from "./app-info.ts";
 import { defineCommand } from "./command.ts";
@@ -83,10 +85,18 @@ export const destroyApp = defineCommand({
   changes: true,
   input: AppInput,
   words: { positional: ["app"] },
-  confirm: ({ app }) => ({
-    warning: `This removes ${app} for good: its processes, releases, config vars, logs and its repository.`,
-    type: app,
-  }),
+  async confirm(input, { tx, actor }) {
+    const { id, name, releaseCount } = await getApp(tx, actor.orgId, input.app);
+    const hosts = (await listHosts(tx, id)).map(readableHost);
+    const releases = releaseCount === 0 ? "" : releaseCount === 1 ? "its release, " : `its ${releaseCount} releases, `;
+    return {
+      warning: [
+        `This removes ${name} for good: its processes, ${releases}config vars, logs and its repository.`,
+        ...(hosts.length > 0 ? [`${hosts.join(", ")} ${hosts.length === 1 ? "leads" : "lead"} nowhere then.`] : []),
+      ].join(" "),
+      type: name,
+    };
+  },
   async run({ tx, actor }, input) {
     const app = await getApp(tx, actor.orgId, input.app);
     await requestDestroy(tx, app.id, actor.name);

@@ -405,6 +405,32 @@ describe("what a fault leaves behind", () => {
     await events.return();
   });
 
+  test.each(["the runtime", "the builder", "the repository"])(
+    "a destroy that is interrupted before or after it has removed what %s keeps is finished",
+    async (what) => {
+      await commitAndPush();
+      const { id } = await app();
+      const room = { "the runtime": runtime.rollout, "the builder": builder, "the repository": platform.deps.repos }[
+        what
+      ]!;
+      const name = { "the runtime": "destroy", "the builder": "removeApp", "the repository": "removeRepo" }[what]!;
+      const step = (room as unknown as Record<string, (...args: unknown[]) => Promise<void>>)[name]!;
+      let times = 0;
+      Object.assign(room, {
+        async [name](...args: unknown[]) {
+          times++;
+          if (times === 1) throw new Error("the disk is away");
+          await step.apply(room, args);
+          if (times === 2) throw new Error("the power is away");
+        },
+      });
+      await ask("apps:destroy");
+      await eventually(async () => expect(await findAppById(platform.deps.db.db, id)).toBeNull());
+      Object.assign(room, { [name]: step });
+      expect(times).toBe(3);
+    },
+  );
+
   test("a destroy that was interrupted after the repository went is finished", async () => {
     await commitAndPush();
     const { id } = await app();
