@@ -2,7 +2,8 @@ import { expect } from "vitest";
 import { getApp } from "../../src/db/apps.ts";
 import { insertMember, insertOrg } from "../../src/db/people.ts";
 import type { Actor } from "../../src/model/actor.ts";
-import { appTopic, type EventData } from "../../src/model/event.ts";
+import type { EventData } from "../../src/model/event.ts";
+import { applied } from "../support/applied.ts";
 import { type TestPlatform, testPlatform } from "../support/platform.ts";
 import { newPusher, type Pusher } from "../support/pusher.ts";
 import { type StandInBuilder, type StandInRuntime, standInBuilder, standInRuntime } from "../support/stand-ins.ts";
@@ -59,19 +60,7 @@ export async function openAppBench(): Promise<AppBench> {
         id,
         pusher,
         ask,
-        async change(command, input) {
-          const { follow } = await ask(command, input);
-          if (follow?.kind !== "app" || follow.until === "destroyed") throw new Error(`${command} is not followed`);
-          const revision = follow.until.applied;
-          for await (const { data } of platform.deps.events.follow(
-            appTopic(id),
-            follow.after,
-            AbortSignal.timeout(20_000),
-          )) {
-            if (data.type === "applied" && data.revision >= revision) return data;
-          }
-          throw new Error(`${command} was not applied`);
-        },
+        change: async (command, input) => applied(platform, await ask(command, input)),
       };
     },
     async [Symbol.asyncDispose]() {
