@@ -87,7 +87,7 @@ const takenFolders = /^\/(bin|boot|dev|etc|lib|lib32|lib64|opt|proc|root|run|sbi
 /** Where a volume is mounted. */
 export const MountPath = z
   .string()
-  .max(200, "a mount path has 200 characters at most")
+  .max(150, "a mount path has 150 characters at most")
   .transform((path) => (path.length > 1 ? path.replace(/\/+$/, "") : path))
   .refine((path) => /^(\/[\w@%+=:,.~-]+)+$/.test(path) && !/\/\.\.?(\/|$)/.test(path), {
     error: (issue) => `"${clip(String(issue.input))}" is no mount path: /app/uploads, for example`,

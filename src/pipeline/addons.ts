@@ -7,6 +7,7 @@ import {
   listAttached,
   requestAddonDestroy,
 } from "../db/addons.ts";
+import { changeApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { listConfigVars } from "../db/config-vars.ts";
 import { publish, ring } from "../db/events.ts";
@@ -57,7 +58,7 @@ export async function attachAddon(
   await refuseNamesInUse(tx, addon, app, place.prefix);
   if (place.mountPath !== null) await refuseOverlap(tx, app, place.mountPath);
   await insertAttachment(tx, addon, app, { ...place, createdBy: actor.name });
-  return startConfigDeploy(tx, app, actor, [`add-on ${addon.name}`]);
+  return release(tx, addon, app, actor, `add-on ${addon.name}`);
 }
 
 /** Takes an add-on from an app; what is in it stays. The caller holds the app's row. @throws UserError conflict, gone */
@@ -69,7 +70,7 @@ export async function detachAddon(tx: Db, addon: AddonRow, app: AppRow, actor: A
       `zyndra addons:info ${addon.name} says what it is attached to`,
     );
   }
-  return startConfigDeploy(tx, app, actor, [`add-on ${addon.name} detached`]);
+  return release(tx, addon, app, actor, `add-on ${addon.name} detached`);
 }
 
 /** Asks for the end of an add-on that is attached to nothing any more. */
@@ -106,6 +107,13 @@ async function attachedNamesOf(tx: Db, app: Pick<AppRow, "id">): Promise<Map<str
       attachedNames(addon.kind, prefix).map((name) => [name, addon.name] as const),
     ),
   );
+}
+
+/** What is live is to run with what is attached now, also where its config vars come out the same: a volume may have moved. */
+async function release(tx: Db, addon: AddonRow, app: AppRow, actor: Actor, what: string): Promise<DeployRow | null> {
+  const deploy = await startConfigDeploy(tx, app, actor, [what]);
+  if (deploy && addon.kind === "volume") await changeApp(tx, app.id, {});
+  return deploy;
 }
 
 async function refuseNamesInUse(tx: Db, addon: AddonRow, app: AppRow, prefix: string): Promise<void> {

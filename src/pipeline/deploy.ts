@@ -2,6 +2,7 @@ import { findAppById } from "../db/apps.ts";
 import type { DeployRow } from "../db/schema.ts";
 import { StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
+import { UserError } from "../errors.ts";
 import type { Cause } from "../model/cause.ts";
 import { waitForAddons } from "./addons-ready.ts";
 import { ensureBuild } from "./build.ts";
@@ -58,6 +59,10 @@ async function endBroken(story: Story, error: unknown): Promise<void> {
   }
   deps.log.error({ err: error, deploy: deploy.id, number: deploy.number, app: held.app.name }, "a deploy broke");
   await putBackIfSwitched(story);
+  // What somebody can mend says so itself.
+  if (error instanceof UserError) {
+    return story.end("failed", { headline: error.message, ...(error.hint ? { hint: error.hint } : {}) });
+  }
   return story.end("failed", {
     headline: "Zyndra itself failed",
     hint: `the platform's log says more under ${deploy.id}; push again, or zyndra deploys:retry ${held.app.name} ${deploy.number}`,

@@ -2,6 +2,7 @@ import type { ReleaseSpec } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, startProcess } from "./ground.ts";
 import { findKeeper, markRetired, stopInstance } from "./instance.ts";
 import { LockBusy } from "./lock.ts";
+import { linkVolumes, unlinkOthers } from "./mounts.ts";
 import { endLostRuns } from "./one-off.ts";
 import { releaseLostPorts } from "./ports.ts";
 import { drainBackends, findRoutes, putRoute, routeOf } from "./routes.ts";
@@ -44,6 +45,7 @@ export async function healWhatBroke(ground: Ground): Promise<void> {
 export async function healApp(ground: Ground, appId: string): Promise<Desired | undefined> {
   await endLostRuns(ground.dataDir, appId);
   const written = await findDesired(ground.dataDir, appId);
+  if (written) await mountDesired(ground, written);
   const desired = written && (await revive(ground, written));
   const route = desired && routeOf(desired, ground.baseDomain);
   const version = await putRoute(ground.dataDir, ground.baseDomain, appId, route);
@@ -52,6 +54,16 @@ export async function healApp(ground: Ground, appId: string): Promise<Desired | 
   if (strays.length > 0) ground.log.info({ appId, processes: strays }, "leftover processes stopped");
   await retire(ground, appId, strays, { routesVersion: version, limitMs: drainLimitMs(ground, desired?.spec) });
   return desired;
+}
+
+/** What should run finds its volumes, and no others, where a roll-out that was cut short may have linked them otherwise. */
+export async function mountDesired(ground: Ground, { spec }: Desired): Promise<void> {
+  const slug = await findSlug(ground, spec);
+  if (!slug) return;
+  const mounts = { dataDir: ground.dataDir, slugDir: slug.dir, volumes: spec.volumes ?? [] };
+  await unlinkOthers(mounts);
+  const inTheWay = await linkVolumes(mounts);
+  if (inTheWay) ground.log.error({ app: spec.appName, why: inTheWay.headline }, "a volume could not be mounted");
 }
 
 /** How long requests may take to finish on processes that get no more of them. */

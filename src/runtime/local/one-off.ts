@@ -13,6 +13,7 @@ import { endMarked, type KeeperStreams, spawnKeeper, writeLaunch } from "./insta
 import { splitLines } from "./lines.ts";
 import { openLineLog } from "./log-file.ts";
 import { startTimeOf } from "./machine.ts";
+import { linkVolumes } from "./mounts.ts";
 import { appFolder, namesIn, readIfThere } from "./state.ts";
 
 /** See Processes.run. */
@@ -98,6 +99,8 @@ async function runOnce(
   const { dataDir, nodeDir, limits } = ground;
   const slug = await findSlug(ground, spec);
   if (!slug) throw new UserError("gone", `The files of v${spec.version} are gone.`, "push its commit again");
+  const inTheWay = await linkVolumes({ dataDir, slugDir: slug.dir, volumes: spec.volumes ?? [] });
+  if (inTheWay) throw new UserError("conflict", inTheWay.headline, inTheWay.hint);
   const id = `run-${randomBytes(6).toString("hex")}`;
   const folder = join(runsFolder(dataDir, spec.appId), id);
   await mkdir(join(folder, "home"), { recursive: true, mode: 0o700 });

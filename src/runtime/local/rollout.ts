@@ -1,11 +1,13 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
+import type { Cause } from "../../model/cause.ts";
 import { effectiveFormation, restartRevision } from "../../model/process-types.ts";
 import type { ReleaseSpec, RolloutCall, RolloutOutcome } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, type Slug, startProcess } from "./ground.ts";
-import { drainLimitMs, healApp, retire } from "./healing.ts";
+import { drainLimitMs, healApp, mountDesired, retire } from "./healing.ts";
 import { stopInstance, stopInstancesExcept } from "./instance.ts";
+import { linkVolumes, mountsEqual, unlinkOthers } from "./mounts.ts";
 import { endRuns } from "./one-off.ts";
 import { waitUntilHealthy } from "./readiness.ts";
 import { drainBackends, putRoute, routeOf } from "./routes.ts";
@@ -40,6 +42,8 @@ export async function applyRelease(
     }
     const slug = await findSlug(ground, spec);
     if (!slug) return slugIsGone(spec);
+    const inTheWay = await mount(ground, current, spec, slug);
+    if (inTheWay) return { ok: false, cause: inTheWay };
 
     const started = await startAll(ground, spec, slug, change.start);
     try {
@@ -56,21 +60,22 @@ export async function applyRelease(
         mayGoOn: nowAndThen(() => checkFence(dataDir, spec.appId, fence)),
       });
       if (!health.ok) {
-        await putBack(ground, spec.appId, started);
+        await putBack(ground, spec.appId, started, current);
         return health;
       }
       await checkFence(dataDir, spec.appId, fence);
       if (!(await call.maySwitch())) {
-        await putBack(ground, spec.appId, started);
+        await putBack(ground, spec.appId, started, current);
         return { ok: false, declined: true };
       }
       // From this write on, a crash is healed towards the new release.
       await writeDesired(dataDir, { spec, processes: inOrder([...change.keep, ...started]) });
     } catch (error) {
-      await putBack(ground, spec.appId, started);
+      await putBack(ground, spec.appId, started, current);
       throw error;
     }
     await switchTo(ground, { spec, processes: inOrder([...change.keep, ...started]) }, current, change.stop, call);
+    await unlinkOthers({ slugDir: slug.dir, volumes: spec.volumes ?? [] });
     return { ok: true };
   });
 }
@@ -96,7 +101,7 @@ export type Change = {
 };
 
 /**
- * What has to start and stop: of another release everything, of the same one what the formation says, and what was started
+ * What has to start and stop: of another release, or with other volumes, everything; of the same one what the formation says, and what was started
  * before a restart was asked for: its successor has the same name. Pure.
  */
 export function planChange(current: Desired | undefined, spec: ReleaseSpec): Change {
@@ -104,7 +109,8 @@ export function planChange(current: Desired | undefined, spec: ReleaseSpec): Cha
     Array.from({ length: count }, (_, index) => ({ name: `${type}.${index + 1}`, type })),
   );
   const there = current?.processes ?? [];
-  if (current?.spec.releaseId !== spec.releaseId) return { keep: [], start: wanted, stop: there };
+  const isOther = current?.spec.releaseId !== spec.releaseId || !mountsEqual(current.spec, spec);
+  if (isOther) return { keep: [], start: wanted, stop: there };
   const wantedNames = new Set(wanted.map(({ name }) => name));
   const isFresh = (process: DesiredProcess) => (process.revision ?? 0) >= restartRevision(spec.restarts ?? {}, process);
   const keep = there.filter((process) => wantedNames.has(process.name) && isFresh(process));
@@ -191,8 +197,27 @@ async function startAll(
   }
 }
 
-async function putBack(ground: Ground, appId: string, started: DesiredProcess[]): Promise<void> {
+/** Ends what was started; what goes on finds its volumes where they were. */
+async function putBack(
+  ground: Ground,
+  appId: string,
+  started: DesiredProcess[],
+  current?: Desired | undefined,
+): Promise<void> {
   await Promise.all(started.map(({ id }) => stopInstance(ground.dataDir, appId, id)));
+  if (current) await mountDesired(ground, current);
+}
+
+/** Links the release's volumes into its files. Those of the version that still runs on the same files stay until it is gone. */
+async function mount(
+  { dataDir }: Ground,
+  current: Desired | undefined,
+  { image, volumes = [] }: ReleaseSpec,
+  { dir: slugDir }: Slug,
+): Promise<Cause | undefined> {
+  const running = current?.spec.image === image ? (current.spec.volumes ?? []) : [];
+  await unlinkOthers({ slugDir, volumes: [...running, ...volumes] });
+  return linkVolumes({ dataDir, slugDir, volumes });
 }
 
 function slugIsGone(spec: ReleaseSpec): RolloutOutcome {
