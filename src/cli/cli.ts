@@ -14,11 +14,13 @@ export const ownCommands: OwnCommand[] = [
   {
     usage: "login URL [--token TOKEN]",
     summary: "Let this machine in, besides where it is in already; asks for the token, or reads it from standard input",
+    also: ["auth:login"],
     run: async (call) => (await import("./log-in.ts")).logIn(call),
   },
   {
     usage: "logout [SERVER]",
     summary: "Forget the token of the server in use on this machine, or of another",
+    also: ["auth:logout"],
     run: async (call) => (await import("./log-in.ts")).logOut(call),
   },
   {
@@ -34,11 +36,13 @@ export const ownCommands: OwnCommand[] = [
   {
     usage: "whoami",
     summary: "Show who you are, and where",
+    also: ["auth:whoami", "auth"],
     run: async (call) => (await import("./log-in.ts")).whoAmI(call),
   },
   {
     usage: "git:remote APP",
     summary: "Let git push this folder's repository to an app, without asking for a password",
+    also: ["remote", "remote:add"],
     run: async (call) => (await import("./git-remote.ts")).addRemote(call),
   },
   {
@@ -50,6 +54,7 @@ export const ownCommands: OwnCommand[] = [
   {
     usage: "open [APP]",
     summary: "Open an app in the browser, or print its address where there is none",
+    also: ["apps:open", "browse"],
     run: async (call) => (await import("./open.ts")).openApp(call),
   },
   {
@@ -97,10 +102,28 @@ export const ownCommands: OwnCommand[] = [
   },
 ];
 
-export type OwnCommand = { usage: string; summary: string; hidden?: boolean; run(call: Call): Promise<number> };
+export type OwnCommand = {
+  usage: string;
+  summary: string;
+  /** What it is called elsewhere; help does not show it. */
+  also?: string[];
+  hidden?: boolean;
+  run(call: Call): Promise<number>;
+};
 
 export function nameOf({ usage }: OwnCommand): string {
   return usage.split(" ")[0]!;
+}
+
+/** The command of this program that begins a line, also with a space where a colon belongs, and the line as we would write it. */
+export function findOwn(words: readonly string[]): { own: OwnCommand; words: string[] } | undefined {
+  const [first = "", second, ...others] = words;
+  const called = (word: string) =>
+    ownCommands.find((command) => nameOf(command) === word || command.also?.includes(word));
+  const spaced = second === undefined ? undefined : called(`${first}:${second}`);
+  if (spaced) return { own: spaced, words: [nameOf(spaced), ...others] };
+  const own = called(first);
+  return own && { own, words: [nameOf(own), ...words.slice(1)] };
 }
 
 /** Runs one line of words. Answers the exit code: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted. */
@@ -119,16 +142,15 @@ async function run(world: World): Promise<number> {
     { json: "switch", help: "switch", version: "switch", server: "text" },
     "leave others",
   );
-  if (flags.version) {
+  if (flags.version || (words.length === 1 && words[0] === "version")) {
     world.stdout.write(`zyndra ${world.version}\n`);
     return exitCodes.ok;
   }
   const override = { ...world.override, server: flags.server };
   const call: Call = { world: { ...world, override }, words, asJson: flags.json === true };
-  const [name] = words;
-  if (flags.help || name === undefined) return (await import("./help.ts")).help({ ...call, words: ["help", ...words] });
-  const own = ownCommands.find((command) => nameOf(command) === name);
-  if (own) return own.run(call);
+  if (flags.help || words.length === 0) return (await import("./help.ts")).help({ ...call, words: ["help", ...words] });
+  const found = findOwn(words);
+  if (found) return found.own.run({ ...call, words: found.words });
   return (await import("./send-words.ts")).sendWords(call);
 }
 

@@ -1,8 +1,9 @@
 import type { CommandDescription } from "../commands/argv.ts";
+import { answerTo, commandMeant } from "../commands/elsewhere.ts";
 import { UserError } from "../errors.ts";
 import { Unreachable } from "./api-client.ts";
 import type { Call } from "./call.ts";
-import { nameOf, type OwnCommand, ownCommands } from "./cli.ts";
+import { findOwn, type OwnCommand, ownCommands } from "./cli.ts";
 import { askCommands } from "./described.ts";
 import { asCalled, drawNote, paint } from "./draw.ts";
 import { findServer } from "./where.ts";
@@ -10,26 +11,50 @@ import { exitCodes, type World } from "./world.ts";
 
 /** `help [COMMAND]`: what this program does itself, and what the server says that it can be asked for. */
 export async function help({ world, words, asJson }: Call): Promise<number> {
-  const [, wanted] = words;
-  const own = ownCommands.find((command) => nameOf(command) === wanted);
-  if (own) {
-    world.stdout.write(asCalled(world, `\nzyndra ${own.usage}\n`).slice(1));
-    world.stdout.write(`${own.summary}.\n`);
-    return exitCodes.ok;
-  }
+  const [, ...wanted] = words;
+  const own = findOwn(wanted)?.own;
+  if (own) return explainOwn(world, own);
   const described = await describe(world);
   if (asJson) {
     world.stdout.write(`${JSON.stringify(described ?? [], null, 2)}\n`);
     return exitCodes.ok;
   }
-  if (wanted === undefined) return overview(world, described);
-  const command = described?.find(({ name, aliases }) => name === wanted || aliases.includes(wanted));
-  if (command) return explain(world, command);
-  throw new UserError(
-    "bad_input",
-    `there is no command "${wanted}"`,
-    described ? "zyndra help lists what there is" : "zyndra login URL first; the server knows the others",
-  );
+  const [first, second] = wanted;
+  if (first === undefined) return overview(world, described);
+  const spaced = second === undefined ? undefined : commandCalled(`${first}:${second}`, described);
+  if (spaced) return explain(world, spaced);
+  const command = commandCalled(first, described);
+  const topic = (described ?? []).filter(({ name }) => name.startsWith(`${first}:`) && name !== command?.name);
+  if (!command && topic.length === 0) throw notExplained(first, described);
+  if (command) explain(world, command);
+  return topic.length === 0 ? exitCodes.ok : explainTopic(world, first, topic, command !== undefined);
+}
+
+function commandCalled(word: string, described: CommandDescription[] = []): CommandDescription | undefined {
+  const name = commandMeant(word) ?? word;
+  return described.find((command) => command.name === name || command.aliases.includes(name));
+}
+
+function notExplained(word: string, described: CommandDescription[] | undefined): UserError {
+  const answer = answerTo(word);
+  if (answer) return new UserError("bad_input", `there is no "${word}" here: ${answer.say}`, answer.type);
+  const hint = described ? "zyndra help lists what there is" : "zyndra login URL first; the server knows the others";
+  return new UserError("bad_input", `there is no command "${word}"`, hint);
+}
+
+function explainOwn(world: World, own: OwnCommand): number {
+  world.stdout.write(asCalled(world, `\nzyndra ${own.usage}\n`).slice(1));
+  world.stdout.write(`${own.summary}.\n`);
+  return exitCodes.ok;
+}
+
+function explainTopic(world: World, topic: string, commands: CommandDescription[], isMore: boolean): number {
+  const write = (text: string) => world.stdout.write(`${text}\n`);
+  write(isMore ? `\nMore about ${topic}:` : `About ${topic}:`);
+  const rows = commands.map(({ usage, summary }): Row => [`  ${usage}`, summary]);
+  for (const line of twoColumns(rows, widthFor(rows))) write(line);
+  write(`\n${world.calledAs} help ${commands[0]!.name} explains that one.`);
+  return exitCodes.ok;
 }
 
 /** Undefined where no server is known yet or it does not answer: help is most needed then. */

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { UserError } from "../errors.ts";
 import { AppName, clip, nearest } from "../model/names.ts";
 import type { Command, Flag } from "./command.ts";
+import { type Answer, answerTo, commandMeant } from "./elsewhere.ts";
 
 export type WordOptions = {
   commands: readonly Command[];
@@ -25,10 +26,7 @@ export type ParsedWords = {
  * @throws UserError bad_input for an unknown command or flag, and for words that have no place.
  */
 export async function parseWords(words: readonly string[], options: WordOptions): Promise<ParsedWords> {
-  const [typed, ...rest] = words;
-  if (typed === undefined) throw new UserError("bad_input", "no command was given", "zyndra help lists what there is");
-  const command = commandCalled(typed, options.commands);
-  if (!command) throw unknownCommand(words, options);
+  const { typed, command, rest } = await commandMeantBy(words, options);
   const sorted = await sortWords(command, rest, options);
   const placed = await placeWords({ typed, command, ...sorted }, options);
   const { confirm, ...flags } = sorted.flags;
@@ -68,8 +66,57 @@ export function describeCommands(commands: readonly Command[]): CommandDescripti
   }));
 }
 
+// --- The command
+
+type MeantCommand = { typed: string; command: Command; rest: string[] };
+
+/**
+ * The command, also under a name from elsewhere, and also with a space where a colon belongs: `config set shop A=1`. An app
+ * called `set` wins over that.
+ * @throws UserError bad_input, with what to type instead
+ */
+async function commandMeantBy(words: readonly string[], options: WordOptions): Promise<MeantCommand> {
+  const [typed, ...rest] = words;
+  if (typed === undefined) throw new UserError("bad_input", "no command was given", "zyndra help lists what there is");
+  const command = commandCalled(typed, options.commands);
+  const [first, ...others] = rest;
+  const mayBeJoined = first !== undefined && /^[a-z]/.test(first) && !typed.includes(":");
+  if (mayBeJoined && !(command && (await takesWord(command, first, options)))) {
+    const joined = `${typed}:${first}`;
+    const spaced = commandCalled(joined, options.commands);
+    if (spaced) return { typed: joined, command: spaced, rest: others };
+    const answer = answerTo(joined);
+    if (answer) throw await answered(`${typed} ${first}`, answer, others, options);
+  }
+  if (command) return { typed, command, rest };
+  const answer = answerTo(typed);
+  throw answer ? await answered(typed, answer, rest, options) : unknownCommand(words, options);
+}
+
 function commandCalled(word: string, commands: readonly Command[]): Command | undefined {
-  return commands.find((command) => command.name === word || command.aliases?.includes(word));
+  const called = (name: string) => commands.find((command) => command.name === name || command.aliases?.includes(name));
+  return called(word) ?? called(commandMeant(word) ?? "");
+}
+
+/** Whether a command can do something with its first word, so that it is no part of the command's name. */
+async function takesWord({ words }: Command, word: string, options: WordOptions): Promise<boolean> {
+  if (words.literalRest) return true;
+  return words.positional[0] === "app" ? options.isApp(word) : words.positional.length > 0;
+}
+
+/** A sentence about something that is otherwise here, with a line to type about the app that was meant. */
+async function answered(typed: string, answer: Answer, rest: string[], options: WordOptions): Promise<UserError> {
+  const app = await appMeant(rest, options);
+  const hint = answer.type?.replace(/\bAPP\b/, app ?? "APP");
+  return new UserError("bad_input", `there is no "${clip(typed)}" here: ${answer.say}`, hint);
+}
+
+async function appMeant(words: string[], options: WordOptions): Promise<string | undefined> {
+  for (const word of words) {
+    const name = word.replace(/^--app=/, "");
+    if (await options.isApp(name)) return name;
+  }
+  return options.defaultApp;
 }
 
 // --- Flags
@@ -238,21 +285,20 @@ async function isAppFirst(
   return first !== undefined && (await options.isApp(first));
 }
 
-/** Also finds what was typed with a space where a colon belongs: `apps create shop`. */
+/** Also finds a slip in what was typed with a space where a colon belongs: `config sett A=1`. */
 function tooManyWords(
-  said: WordsOfCommand,
+  { typed, command, plain }: WordsOfCommand,
   left: string[],
   guessedApp: string | undefined,
   options: WordOptions,
 ): UserError {
-  const { typed, command, plain } = said;
   const [first = "", ...others] = plain;
-  const joined = `${typed}:${first}`;
-  if (commandCalled(joined, options.commands)) {
-    return new UserError(
-      "bad_input",
-      `${typed} does not take "${clip(first)}". Did you mean: ${line([joined, ...others])}`,
-    );
+  const topic = `${typed}:`;
+  const ofTopic = options.commands.flatMap(({ name }) => (name.startsWith(topic) ? [name.slice(topic.length)] : []));
+  const near = nearest(first, ofTopic);
+  if (near !== undefined) {
+    const meant = line([topic + near, ...others]);
+    return new UserError("bad_input", `${typed} does not take "${clip(first)}". Did you mean: ${meant}`);
   }
   const word = clip(left[0]!);
   const usage = `usage: zyndra ${usageOf(command)}`;
@@ -268,10 +314,6 @@ function tooManyWords(
 function unknownCommand(words: readonly string[], options: WordOptions): UserError {
   const [typed = "", ...rest] = words;
   const said = `there is no command "${clip(typed)}"`;
-  const joined = `${typed}:${rest[0]}`;
-  if (commandCalled(joined, options.commands)) {
-    return new UserError("bad_input", `${said}. Did you mean: ${line([joined, ...rest.slice(1)])}`);
-  }
   const called = options.commands.flatMap((command) => [command.name, ...(command.aliases ?? [])]);
   const near = nearest(typed, [...called, ...(options.doorCommands ?? [])]);
   if (near === undefined) return new UserError("bad_input", said, "zyndra help lists what there is");

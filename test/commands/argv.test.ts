@@ -243,13 +243,59 @@ describe("from where a literal rest begins, flags are the words' own", () => {
   });
 });
 
+describe("words that people bring along", () => {
+  test.each<[string, { in?: string }, { name: string; input: object }]>([
+    // Our commands under other names.
+    ["config:add shop A=1", {}, { name: "config:set", input: { app: "shop", vars: ["A=1"] } }],
+    ["dyno:scale web=2 -a shop", {}, { name: "ps:scale", input: { app: "shop", changes: ["web=2"] } }],
+    ["apps:delete shop", {}, { name: "apps:destroy", input: { app: "shop" } }],
+    // A space where a colon belongs, in these as well.
+    ["config set shop A=1", {}, { name: "config:set", input: { app: "shop", vars: ["A=1"] } }],
+    ["config set A=1", { in: "shop" }, { name: "config:set", input: { app: "shop", vars: ["A=1"] } }],
+    ["apps create hats", {}, { name: "apps:create", input: { app: "hats" } }],
+    ["apps delete shop", {}, { name: "apps:destroy", input: { app: "shop" } }],
+    // What a command can use itself is no part of its name.
+    ["deploy create", { in: "shop" }, { name: "deploy", input: { app: "shop", ref: "create" } }],
+  ])("%s %j", async (line, options, parsed) => {
+    expect(await parse(line, options)).toEqual(parsed);
+  });
+
+  test("an app is never taken for a part of a command's name", async () => {
+    const list = { ...scale, name: "ps:list", aliases: ["ps"], words: { positional: ["app"] } } as Command;
+    const words = (isApp: boolean) =>
+      parseWords(["ps", "scale"], { commands: [list, scale], isApp: async () => isApp, defaultApp: "shop" });
+    expect(await words(true)).toMatchObject({ command: { name: "ps:list" }, input: { app: "scale" } });
+    expect(await words(false)).toMatchObject({ command: { name: "ps:scale" }, input: { app: "shop" } });
+  });
+
+  test.each<[string, { in?: string }, string, string | undefined]>([
+    ["enter shop web", {}, 'there is no "enter" here: nobody enters a process that runs; ', "zyndra run shop -it bash"],
+    ["pg:psql --app=shop", {}, 'there is no "pg:psql" here', 'psql "$(zyndra config:get shop DATABASE_URL --reveal)"'],
+    ["pg psql -a shop", {}, 'there is no "pg psql" here', 'psql "$(zyndra config:get shop DATABASE_URL --reveal)"'],
+    [
+      "pg:backups:schedule",
+      { in: "blog" },
+      'there is no "pg:backups:schedule" here',
+      'pg_dump "$(zyndra config:get blog',
+    ],
+    ["pipelines:create x", {}, 'there is no "pipelines:create" here: an app is one place', "zyndra deploy APP BRANCH"],
+    ["pipelines", {}, 'there is no "pipelines" here', "zyndra deploy APP BRANCH"],
+    ["certs", {}, "certificates are the business of a TLS proxy", undefined],
+    ["config clear shop", {}, 'there is no "config clear" here', "zyndra config:unset shop NAMES..."],
+  ])("%s is answered with what to type", async (line, options, message, hint) => {
+    const refused = await refusal(line, options);
+    expect(refused.message).toContain(message);
+    if (hint === undefined) expect(refused.hint).toBeUndefined();
+    else expect(refused.hint).toContain(hint);
+  });
+});
+
 describe("a slip of the pen", () => {
   test.each([
     ["scael shop web=3", 'there is no command "scael". Did you mean: zyndra scale shop web=3   (ps:scale)'],
     ["ps:scael shop web=3", 'there is no command "ps:scael". Did you mean: zyndra ps:scale shop web=3'],
     ["lgoin http://localhost:7878", 'there is no command "lgoin". Did you mean: zyndra login http://localhost:7878'],
-    ["config set shop A=1", 'there is no command "config". Did you mean: zyndra config:set shop A=…'],
-    ["apps create shop", 'apps does not take "create". Did you mean: zyndra apps:create shop'],
+    ["apps craete shop", 'apps does not take "craete". Did you mean: zyndra apps:create shop'],
     ["frobnicate", 'there is no command "frobnicate"'],
   ])("%s", async (line, message) => {
     expect((await refusal(line)).message).toBe(message);

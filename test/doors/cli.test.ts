@@ -167,6 +167,19 @@ describe("words", () => {
     expect(await zyndra("echo shop")).toEqual({ code: 0, out: "shop: \n", err: "warning: nothing was said\n" });
   });
 
+  test("that other programs have for the same are understood, also with a space for the colon", async () => {
+    const who = await zyndra("whoami");
+    expect(await zyndra("auth:whoami")).toEqual(who);
+    expect(await zyndra("auth whoami")).toEqual(who);
+    expect(await zyndra("apps list")).toEqual(await zyndra("apps:list"));
+    expect((await zyndra("version")).out).toBe("zyndra 1.2.3\n");
+    expect(await zyndra("pipelines:create x")).toEqual({
+      code: 2,
+      out: "",
+      err: 'error: there is no "pipelines:create" here: an app is one place, without stages or pipelines\nhint: zyndra deploy APP BRANCH\n',
+    });
+  });
+
   test("--json prints data and nothing else", async () => {
     const { out, err } = await zyndra("apps --json");
     expect(JSON.parse(out)).toEqual([{ name: "shop", url: "https://shop.example.org" }]);
@@ -280,6 +293,22 @@ describe("help", () => {
     expect((await zyndra("break theirs -h")).out).toBe(out);
     expect((await zyndra("help login")).out).toContain("zyndra login URL [--token TOKEN]\n");
     expect(await zyndra("help nonsense")).toMatchObject({ code: 2 });
+  });
+
+  test("tells of a whole topic, and of words from elsewhere", async () => {
+    await logIn();
+    const { out } = await zyndra("help apps");
+    expect(out).toContain("zyndra apps:list\nList the apps.\nAlso: apps\n");
+    expect(out).toContain(
+      "\nMore about apps:\n  apps:destroy APP  Remove an app\n\nzyndra help apps:destroy explains that one.\n",
+    );
+    expect((await zyndra("apps --help")).out).toBe(out);
+    expect((await zyndra("help apps destroy")).out).toMatch(/^zyndra apps:destroy APP\n/);
+    expect((await zyndra("help apps:delete")).out).toMatch(/^zyndra apps:destroy APP\n/);
+    expect(await zyndra("help certs")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('error: there is no "certs" here: certificates are'),
+    });
   });
 });
 

@@ -1,0 +1,193 @@
+/**
+ * What people type who come from Heroku, Dokku and their like. Either it is one of our commands under another name, or it is
+ * answered in a sentence, with the line to type where there is one. Help shows none of this.
+ */
+
+/** By our command, the words that mean the same and take the same words after them. */
+const otherWords: Record<string, string> = {
+  "apps:list": "list ls apps:ls apps:all",
+  "apps:create": "apps:new apps:add new",
+  "apps:info": "apps:show apps:report apps:status apps:exists app:info app status",
+  "apps:destroy": "apps:delete apps:remove apps:rm app:destroy delete",
+  deploy: "rebuild redeploy ps:rebuild deploys:create releases:deploy",
+  "deploys:list": "builds builds:list deployments deployments:list deploys:ls",
+  "deploys:info": "builds:info deploys:show deployments:info",
+  "deploys:logs": "builds:output builds:logs deploys:output deployments:logs",
+  "deploys:cancel": "builds:cancel deploys:stop deploys:abort abort",
+  "deploys:retry": "releases:retry deploys:rerun builds:retry",
+  "releases:list": "releases:ls history",
+  "releases:info": "releases:show",
+  "releases:diff": "releases:compare diff",
+  "releases:rollback": "releases:revert revert releases:undo deploys:rollback",
+  "config:list": "config:show config:keys config:ls env env:list vars vars:list secrets secrets:list",
+  "config:set": "config:add env:set env:add vars:set secrets:set setenv set",
+  "config:unset": "config:remove config:rm config:delete env:unset env:remove vars:unset secrets:unset unset",
+  "config:get": "env:get vars:get",
+  "config:import": "env:import secrets:import",
+  "config:export": "env:export",
+  "ps:list": "ps:report ps:inspect ps:ls processes dynos dyno:list formation",
+  "ps:scale": "dyno:scale ps:set formation:set",
+  logs: "log tail logs:tail logs:failed",
+  "tokens:create": "auth:token authorizations:create tokens:add tokens:new",
+  "tokens:list": "authorizations tokens:ls",
+  "tokens:revoke": "authorizations:revoke tokens:delete tokens:remove tokens:destroy",
+};
+
+/** `APP` in a line becomes the app that is meant, where that is known. */
+export type Answer = { say: string; type?: string };
+
+const fromImages = "images are built from what is pushed, and come from nowhere else";
+const noSizes = "processes have no sizes: each takes what the machine has";
+const noTls = "certificates are the business of a TLS proxy in front of Zyndra in this version";
+const ownPort = "an app listens on $PORT, and the router finds it there: there is nothing to map";
+const detected = "what an app is built with is found in its files, or said in zyndra.yml";
+const oneApp = "an app is one place, without stages or pipelines";
+
+const answers: [words: string, answer: Answer][] = [
+  // Apps
+  ["apps:clone fork", { say: "apps are not copied: make another one and push to it", type: "zyndra apps:create NAME" }],
+  ["apps:transfer apps:join apps:leave apps:favorites:*", { say: "an app belongs to its org, and all members see it" }],
+  ["apps:errors", { say: "what goes wrong stands in the log", type: "zyndra logs APP --grep error" }],
+  ["launch", { say: "an app is made, then pushed to", type: "zyndra apps:create NAME" }],
+  ["git:clone", { say: "git clones it with a token as the password", type: "zyndra git:remote APP" }],
+  ["url urls domains:report", { say: "its address and its domains stand together", type: "zyndra apps:info APP" }],
+  // Deploys
+  ["builds:create push up", { say: "git brings the code", type: "git push zyndra main" }],
+  ["git:from-image git:load-image container:* docker:* registry:*", { say: fromImages, type: "git push zyndra main" }],
+  ["git:from-archive git:sync", { say: "code comes by git alone", type: "git push zyndra main" }],
+  [
+    "git:set git:initialize git:report git:allow-host git:auth",
+    { say: "what is pushed to main is deployed; there is nothing to set", type: "zyndra git:remote APP" },
+  ],
+  ["git:unlock", { say: "a deploy that hangs is ended", type: "zyndra deploys:cancel APP" }],
+  [
+    "builds:cache:* repo:* cache:* purge",
+    { say: "a build starts with empty caches where it is asked to", type: "zyndra deploy APP --skip-cache" },
+  ],
+  ["tags:*", { say: "tags are git's: push one, then deploy it", type: "zyndra deploy APP TAG" }],
+  [
+    "releases:output",
+    { say: "what a release command prints stands in the log of its deploy", type: "zyndra deploys:logs APP" },
+  ],
+  ["promote pipelines:* reviewapps:* ci:* spaces:*", { say: oneApp, type: "zyndra deploy APP BRANCH" }],
+  [
+    "buildpacks:* builder:* stack:* builder-herokuish:* builder-pack:*",
+    { say: detected, type: "git push zyndra main" },
+  ],
+  // Config
+  ["config:clear env:clear", { say: "config vars are removed by name", type: "zyndra config:unset APP NAMES..." }],
+  ["config:push env:push", { say: "a file of config vars is read from here", type: "zyndra config:import APP .env" }],
+  [
+    "config:pull config:bundle env:pull",
+    { say: "config vars are written into a file", type: "zyndra config:export APP --reveal > .env" },
+  ],
+  // Processes
+  ["ps:type ps:resize dyno:type dyno:resize resource:* limits:*", { say: noSizes, type: "zyndra ps:scale APP web=2" }],
+  [
+    "ps:autoscale:* autoscale:*",
+    { say: "nothing scales by itself in this version", type: "zyndra ps:scale APP web=2" },
+  ],
+  [
+    "ps:exec ps:ssh ssh exec enter console bash shell",
+    {
+      say: "nobody enters a process that runs; a fresh one beside it has the same files and config",
+      type: "zyndra run APP -it bash",
+    },
+  ],
+  [
+    "ps:copy ps:forward ps:socks ps:wait ps:retire ps:restore",
+    { say: "this version has nothing of the kind", type: "zyndra ps APP" },
+  ],
+  [
+    "ps:kill dyno:kill dyno:stop ps:signal",
+    { say: "a process is ended by starting it anew, or by running fewer", type: "zyndra ps:scale APP web-1" },
+  ],
+  ["checks:* healthcheck:*", { say: "a health check stands in zyndra.yml: processes.web.health" }],
+  // The way in
+  ["certs:* certificates:* letsencrypt:* tls:* ssl:*", { say: noTls }],
+  [
+    "proxy:* ports:* nginx:* caddy:* traefik:* haproxy:* network:* docker-options:* scheduler:*",
+    { say: ownPort, type: "zyndra apps:info APP" },
+  ],
+  ["http-auth:* redirect:*", { say: "who may see a page is the app's own business in this version" }],
+  // Data
+  [
+    "pg:psql psql postgres:connect postgres:enter pg:connect",
+    {
+      say: "psql on your machine connects with the address",
+      type: 'psql "$(zyndra config:get APP DATABASE_URL --reveal)"',
+    },
+  ],
+  [
+    "pg:credentials pg:credentials:url pg:url",
+    { say: "the address of a database is a config var", type: "zyndra config:get APP DATABASE_URL --reveal" },
+  ],
+  [
+    "pg:backups:* pg:copy pg:push pg:pull pg:reset postgres:export postgres:import postgres:clone postgres:backup postgres:backup:*",
+    {
+      say: "pg_dump, pg_restore and psql do this with the address",
+      type: 'pg_dump "$(zyndra config:get APP DATABASE_URL --reveal)"',
+    },
+  ],
+  [
+    "redis:* mysql:* mariadb:* mongo:* memcached:* rabbitmq:* elasticsearch:* kafka:* data:*",
+    {
+      say: "this version makes no such add-on: its address goes into a config var",
+      type: "zyndra config:set APP REDIS_URL=…",
+    },
+  ],
+  // Logs and the rest
+  [
+    "drains:* logs:drain logs:set telemetry:*",
+    {
+      say: "logs are not sent elsewhere by themselves; they can be followed as JSON",
+      type: "zyndra logs APP --tail --json",
+    },
+  ],
+  [
+    "events:* audit:* trace:* activity",
+    { say: "what was done to an app shows in its deploys and releases", type: "zyndra deploys APP" },
+  ],
+  ["metrics:* usage:*", { say: "there are no figures over time in this version", type: "zyndra ps APP" }],
+  [
+    "access:* members:* sharing:* orgs:* teams:* users:*",
+    { say: "members are not managed from here in this version", type: "zyndra tokens" },
+  ],
+  [
+    "keys:* ssh-keys:*",
+    { say: "git needs no SSH key: it pushes over HTTP with a token", type: "zyndra git:remote APP" },
+  ],
+  ["auth:2fa 2fa:* clients:*", { say: "who gets in is said by tokens", type: "zyndra tokens" }],
+  [
+    "features:* labs:* plugins:* plugin:* webhooks:* notifications:* integrations:*",
+    { say: "this version has nothing of the kind", type: "zyndra help" },
+  ],
+  [
+    "local:*",
+    {
+      say: "on your own machine an app runs without Zyndra; its config vars go there as a file",
+      type: "zyndra config:export APP --reveal > .env",
+    },
+  ],
+];
+
+const commandOf = new Map(
+  Object.entries(otherWords).flatMap(([name, words]) => words.split(" ").map((word) => [word, name] as const)),
+);
+const answerOf = new Map(answers.flatMap(([words, answer]) => words.split(" ").map((word) => [word, answer] as const)));
+
+/** Our command under a name from elsewhere. */
+export function commandMeant(word: string): string | undefined {
+  return commandOf.get(word);
+}
+
+/** What there is to say about a word from elsewhere; `pipelines:*` stands for `pipelines` as well. */
+export function answerTo(word: string): Answer | undefined {
+  for (let topic = word; ; topic = topic.slice(0, topic.lastIndexOf(":"))) {
+    const answer = (topic === word ? answerOf.get(word) : undefined) ?? answerOf.get(`${topic}:*`);
+    if (answer !== undefined || !topic.includes(":")) return answer;
+  }
+}
+
+/** For tests: all words, with what they mean. */
+export const wordsFromElsewhere = { commands: commandOf, answers: answerOf };
