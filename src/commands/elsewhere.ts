@@ -27,7 +27,25 @@ const otherWords: Record<string, string> = {
   "config:export": "env:export",
   "ps:list": "ps:report ps:inspect ps:ls processes dynos dyno:list formation",
   "ps:scale": "dyno:scale ps:set formation:set",
+  "ps:restart": "dyno:restart ps:restart:all dyno:kill ps:kill bounce",
+  "ps:stop": "dyno:stop apps:stop",
+  "ps:start": "apps:start",
   logs: "log tail logs:tail logs:failed",
+  "maintenance:on": "maintenance:enable",
+  "maintenance:off": "maintenance:disable",
+  maintenance: "maintenance:report maintenance:status",
+  "domains:list": "domains:report domains:ls domains:show",
+  "domains:remove": "domains:rm domains:delete",
+  "addons:list": "addons:ls pg:info pg postgres:list postgres databases",
+  "addons:info": "addons:show postgres:info",
+  "addons:create": "addons:add",
+  "addons:attach": "postgres:link",
+  "addons:detach": "postgres:unlink",
+  "addons:destroy": "addons:remove addons:delete addons:rm postgres:destroy",
+  "volumes:list": "storage storage:list storage:report disks",
+  "volumes:create": "volumes:add",
+  "volumes:destroy": "volumes:delete volumes:remove storage:destroy",
+  "volumes:detach": "storage:unmount",
   "tokens:create": "auth:token authorizations:create tokens:add tokens:new",
   "tokens:list": "authorizations tokens:ls",
   "tokens:revoke": "authorizations:revoke tokens:delete tokens:remove tokens:destroy",
@@ -50,7 +68,7 @@ const answers: [words: string, answer: Answer][] = [
   ["apps:errors", { say: "what goes wrong stands in the log", type: "zyndra logs APP --grep error" }],
   ["launch", { say: "an app is made, then pushed to", type: "zyndra apps:create NAME" }],
   ["git:clone", { say: "git clones it with a token as the password", type: "zyndra git:remote APP" }],
-  ["url urls domains:report", { say: "its address and its domains stand together", type: "zyndra apps:info APP" }],
+  ["url urls", { say: "its address and its domains stand together", type: "zyndra apps:info APP" }],
   // Deploys
   ["builds:create push up", { say: "git brings the code", type: "git push zyndra main" }],
   ["git:from-image git:load-image container:* docker:* registry:*", { say: fromImages, type: "git push zyndra main" }],
@@ -99,7 +117,7 @@ const answers: [words: string, answer: Answer][] = [
     { say: "this version has nothing of the kind", type: "zyndra ps APP" },
   ],
   [
-    "ps:kill dyno:kill dyno:stop ps:signal",
+    "ps:signal",
     { say: "a process is ended by starting it anew, or by running fewer", type: "zyndra ps:scale APP web-1" },
   ],
   ["checks:* healthcheck:*", { say: "a health check stands in zyndra.yml: processes.web.health" }],
@@ -135,6 +153,29 @@ const answers: [words: string, answer: Answer][] = [
       say: "this version makes no such add-on: its address goes into a config var",
       type: "zyndra config:set APP REDIS_URL=…",
     },
+  ],
+  [
+    "postgres:create pg:create db:create",
+    { say: "a database is an add-on like others", type: "zyndra addons:create postgres --app APP --name NAME" },
+  ],
+  [
+    "pg:promote postgres:promote",
+    { say: "the one attached as DATABASE is DATABASE_URL", type: "zyndra addons:attach NAME --app APP --as DATABASE" },
+  ],
+  [
+    "addons:open addons:docs addons:plans addons:services addons:upgrade addons:downgrade addons:wait addons:rename",
+    { say: "add-ons have no plans and no pages of their own", type: "zyndra addons:list" },
+  ],
+  [
+    "storage:mount storage:ensure-directory",
+    { say: "a folder that stays is a volume", type: "zyndra volumes:create NAME --app APP --mount /app/FOLDER" },
+  ],
+  // Domains
+  ["domains:set domains:update", { say: "a host is added beside others", type: "zyndra domains:add APP HOST" }],
+  ["domains:clear", { say: "hosts are taken away by name", type: "zyndra domains:remove APP HOST..." }],
+  [
+    "domains:wait domains:enable domains:disable",
+    { say: "a host leads to its app at once", type: "zyndra domains APP" },
   ],
   // Logs and the rest
   [

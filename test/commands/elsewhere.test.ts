@@ -45,6 +45,9 @@ test.each(
    certs certs:auto certs:add letsencrypt:enable proxy:report proxy:ports-add nginx:show-config ports:add network:report
    buildpacks buildpacks:set builder:set stack stack:set features features:enable labs pipelines pipelines:promote
    access access:add members keys keys:add ssh-keys:add local local:run container:push plugins
+   addons addons:create addons:add addons:remove addons:open addons:upgrade pg pg:info pg:promote postgres:create postgres:link
+   domains domains:add domains:clear domains:remove domains:report storage:mount storage:list volumes:create
+   maintenance:on maintenance:enable ps:restart dyno:restart dyno:kill ps:stop apps:rename apps:lock
    checks:report resource:limit registry:login docker-options:add auth:token auth:2fa status`.split(/\s+/),
 )("%s is understood or answered", (word) => {
   expect(ours.has(word) || commandMeant(word) !== undefined || answerTo(word) !== undefined).toBe(true);

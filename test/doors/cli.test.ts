@@ -299,9 +299,8 @@ describe("help", () => {
     await logIn();
     const { out } = await zyndra("help apps");
     expect(out).toContain("zyndra apps:list\nList the apps.\nAlso: apps\n");
-    expect(out).toContain(
-      "\nMore about apps:\n  apps:destroy APP  Remove an app\n\nzyndra help apps:destroy explains that one.\n",
-    );
+    expect(out).toMatch(/\nMore about apps:\n {2}apps:destroy APP +Remove an app\n/);
+    expect(out).toMatch(/\n\nzyndra help apps:destroy explains that one\.\n$/);
     expect((await zyndra("apps --help")).out).toBe(out);
     expect((await zyndra("help apps destroy")).out).toMatch(/^zyndra apps:destroy APP\n/);
     expect((await zyndra("help apps:delete")).out).toMatch(/^zyndra apps:destroy APP\n/);
