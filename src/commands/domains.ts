@@ -2,7 +2,7 @@ import { z } from "zod";
 import { changeApp, getApp } from "../db/apps.ts";
 import { deleteDomains, insertDomains, listDomains } from "../db/domains.ts";
 import { UserError } from "../errors.ts";
-import { type HostName, parseHostName, readableHost, refuseOwnHost } from "../model/hosts.ts";
+import { type HostName, parseHostName, readableHost, refuseUngivenHost } from "../model/hosts.ts";
 import { appChanged, followChange, takeApp } from "./app-change.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
@@ -30,7 +30,7 @@ export const addDomains = defineCommand({
     const { deps, tx, actor } = context;
     const app = await takeApp(context, input.app);
     const hosts = hostsOf(input.hosts);
-    for (const host of hosts) refuseOwnHost(host, deps.runtime.edge.baseDomain);
+    for (const host of hosts) refuseUngivenHost(host, deps.runtime.edge.baseDomain);
     const added = await insertDomains(tx, app, hosts, actor.name);
     const revision = added.length > 0 ? await changeApp(tx, app.id, {}) : null;
     const own = new URL(deps.runtime.edge.url(app.name));

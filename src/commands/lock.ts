@@ -35,7 +35,7 @@ export const lock = defineCommand({
     return { appName: app.name, by: actor.name, reason };
   },
   view: ({ appName, by, reason }) => ({
-    text: `${appName} is locked by ${by}: "${reason}". Nobody's push or deploy goes live; rollback, config and scale do`,
+    text: `${appName} is locked by ${by}: "${reason}". Pushes and deploys are refused; rollback, config and scale go on`,
     hint: `zyndra unlock ${appName} ends it; with a reason you, admins and owners get past it: git push -o force="why"`,
   }),
 });

@@ -13,7 +13,7 @@ export const rename = defineCommand({
   examples: ["apps:rename shop hats"],
   needs: "admin",
   changes: true,
-  input: z.strictObject({ app: ExistingApp, newName: AppName }),
+  input: z.strictObject({ app: ExistingApp, newName: z.string({ error: "which new name?" }).pipe(AppName) }),
   words: { positional: ["app", "newName"] },
   auditInput: ({ newName }) => ({ newName }),
   async run(context, { app: name, newName }) {
@@ -25,7 +25,7 @@ export const rename = defineCommand({
   },
   view: ({ appName, oldName, url, isLive }) => ({
     text: `${oldName} is called ${appName} now${isLive ? "" : `; it will be at ${url}`}`,
-    hint: `in folders that push to it: zyndra git:remote ${appName}`,
+    hint: `in other folders that push to it: zyndra git:remote ${appName}`,
   }),
   renamed: ({ appName, oldName }) => ({ from: oldName, to: appName }),
   follow: (result) => followChange(result, `${result.appName} is at ${result.url}`),

@@ -29,7 +29,6 @@ export function parseHostName(typed: string): HostName {
   if (host === undefined) throw refuse("is no host name");
   if (isAddress(host)) throw refuse("is an IP address; a domain is a name that leads to one");
   const labels = host.split(".");
-  if (labels.length < 2) throw refuse("is not a whole name");
   if (host.length > longestHost || labels.some((label) => label.length > longestLabel)) throw refuse("is too long");
   if (!labels.every((label) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(label))) {
     throw refuse("is no host name: between its dots stand letters, digits and hyphens, no hyphen first or last");
@@ -43,9 +42,10 @@ export function readableHost(host: string): string {
   return readable === "" || readable === host ? host : `${readable} (${host})`;
 }
 
-/** @throws UserError bad_input for Zyndra's own name, and those below it, which are the apps' own */
-export function refuseOwnHost(host: string, baseDomain: string): void {
-  if (host === baseDomain) throw new UserError("bad_input", `${host} is Zyndra's own address`);
+/** @throws UserError bad_input for names that nobody can be given: Zyndra's own, the apps' own below it, and half ones */
+export function refuseUngivenHost(host: string, baseDomain: string): void {
+  if (host === baseDomain) throw new UserError("bad_input", `${host} is Zyndra's own address`, example);
+  if (!host.includes(".")) throw new UserError("bad_input", `${host} is not a whole name`, example);
   if (host.endsWith(`.${baseDomain}`)) {
     const app = host
       .slice(0, -baseDomain.length - 1)

@@ -207,7 +207,7 @@ describe("apps:rename", () => {
     expect(answer).toMatchObject({
       view: {
         text: `${shop.name} is called ${shop.name}-anew now`,
-        hint: `in folders that push to it: zyndra git:remote ${shop.name}-anew`,
+        hint: `in other folders that push to it: zyndra git:remote ${shop.name}-anew`,
       },
       renamed: { from: shop.name, to: `${shop.name}-anew` },
       follow: { appName: `${shop.name}-anew`, done: `${shop.name}-anew is at http://${shop.name}-anew.test` },

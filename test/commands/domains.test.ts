@@ -102,7 +102,7 @@ describe("domains:add", () => {
   });
 
   test.each([
-    ["test", 'test" is not a whole name'],
+    ["test", "test is Zyndra's own address"],
     ["shop.test", "shop.test is where an app called shop is"],
     ["*.hats.example", "is a wildcard"],
     ["192.168.1.4", "is an IP address"],
