@@ -26,6 +26,7 @@ export type Config = {
     drainMs: number;
     leaseMs: number;
     appsAtOnce: number;
+    cronAtOnce: number;
   };
 };
 
@@ -78,6 +79,12 @@ const Environment = z
       .min(1, "ZYNDRA_APPS_AT_ONCE must be at least 1")
       .max(100)
       .default(4),
+    ZYNDRA_CRON_AT_ONCE: z.coerce
+      .number({ error: "ZYNDRA_CRON_AT_ONCE must be a number" })
+      .int()
+      .min(1, "ZYNDRA_CRON_AT_ONCE must be at least 1")
+      .max(100)
+      .default(10),
     LOG_LEVEL: z
       .enum(["debug", "info", "warn", "error", "silent"], { error: "LOG_LEVEL is debug, info, warn, error or silent" })
       .default("info"),
@@ -100,6 +107,7 @@ const Environment = z
         drainMs: env.ZYNDRA_DRAIN_SECONDS,
         leaseMs: env.ZYNDRA_LEASE_SECONDS,
         appsAtOnce: env.ZYNDRA_APPS_AT_ONCE,
+        cronAtOnce: env.ZYNDRA_CRON_AT_ONCE,
       },
     };
   });

@@ -40,4 +40,6 @@ export type Limits = {
   sweepMs: number;
   /** How many apps one worker works on at once. */
   appsAtOnce: number;
+  /** How many runs of cron entries one worker has going at once, of one app at most half of them. */
+  cronAtOnce: number;
 };

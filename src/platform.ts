@@ -24,6 +24,7 @@ import { createPushPolicy } from "./git-receiver/git/deploy-push.ts";
 import { createGitDoor, gitServerSettings } from "./git-receiver/git/git-door.ts";
 import type { Log } from "./log.ts";
 import { startAddonWorker } from "./pipeline/addon-worker.ts";
+import { type CronOptions, startCron } from "./pipeline/cron.ts";
 import { startWorker } from "./pipeline/worker.ts";
 import { openPostgresQueue } from "./queue/bullmq.ts";
 import { openRepos } from "./repos/repos.ts";
@@ -58,7 +59,7 @@ export type PlatformParts = {
   /** What git's children inherit: emptied of all but what they need. */
   processEnvironment: NodeJS.ProcessEnv;
   /** Other implementations than this machine's own. */
-  overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits> };
+  overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits>; cron?: CronOptions };
 };
 
 /** An add-on takes minutes on a cluster, a moment on this machine. */
@@ -130,8 +131,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
     }));
   onClose(() => runtime.close());
 
-  const { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce } = config.limits;
-  const limits: Limits = { buildMs, releaseMs, rolloutMs, leaseMs, appsAtOnce, ...fixedLimits, ...overrides.limits };
+  const limits: Limits = { ...config.limits, ...fixedLimits, ...overrides.limits };
   const made = {
     db,
     events,
@@ -154,7 +154,8 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   const addonWorker = startAddonWorker(deps);
   onClose(() => addonWorker.stop());
   const worker = await startWorker(deps);
-  onClose(() => worker.stop());
+  const cron = startCron(deps, overrides.cron);
+  onClose(() => Promise.all([worker.stop(), cron.stop()]));
   const setupCode = await prepareSetup(deps);
   // Pushers and followers are told first, while everything that tells them still stands.
   onClose(doors.closeGit);

@@ -29,7 +29,10 @@ export const showLogs = defineCommand({
     num: CountUpTo(mostLines).optional(),
     process: z
       .string()
-      .regex(/^[a-z][a-z0-9_-]{0,29}(\.\d{1,4})?$/, "--process needs a name such as web, web.1 or router")
+      .regex(
+        /^[a-z][a-z0-9_-]{0,29}(\.[a-z0-9][a-z0-9_-]{0,99})?$/,
+        "--process needs a name such as web, web.1, cron.report or router",
+      )
       .optional(),
     source: Source.optional(),
     since: Since.optional(),

@@ -6,6 +6,7 @@ import type { Command } from "./command.ts";
 import { setConfig, unsetConfig } from "./config.ts";
 import { editConfig, importConfig } from "./config-files.ts";
 import { exportConfig, getConfig, listConfig } from "./config-values.ts";
+import { listCron, listCronHistory, runCron } from "./cron.ts";
 import { showDeploy } from "./deploy-info.ts";
 import { cancel, deploy, listAllDeploys, retry, showDeployLogs } from "./deploys.ts";
 import { examinePlatform } from "./doctor.ts";
@@ -72,6 +73,9 @@ export const commands: Command[] = [
   restart,
   stop,
   start,
+  listCron,
+  runCron,
+  listCronHistory,
   showLogs,
   listMyTokens,
   createToken,

@@ -22,16 +22,17 @@ export function scheduleFault({ schedule, timezone }: Schedule): string | undefi
   const odd = fields.flatMap((field) => field.split(",")).find((part) => !partPattern.test(part));
   if (odd !== undefined) return `"${odd}" in "${schedule}" is not understood: 5, 1-5, */10, MON-FRI or lists of them`;
   try {
-    return nextDue({ schedule }, new Date()) === null ? `"${schedule}" is never due` : undefined;
+    CronExpressionParser.parse(schedule);
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     // As the library calls a 30 February.
     if (said === "Invalid explicit day of month definition") return `"${schedule}" is never due`;
     return `"${schedule}" is not understood: ${said.replace(/^\w+ error, /, "")}`;
   }
+  return nextDue({ schedule }, new Date()) === null ? `"${schedule}" is never due` : undefined;
 }
 
-/** The first moment after another at which an entry is due; null where there is none, such as a 31 April. */
+/** The first moment after another at which an entry is due; null where there is none: a 31 April, a schedule with a fault. */
 export function nextDue(entry: Schedule, after: Date): Date | null {
   const { value } = dueAfter(entry, after).next();
   return value ?? null;
@@ -70,7 +71,8 @@ function lastOf(moments: Iterable<Date>, until: Date): Date | null {
  * first. What is due in every hour knows no clock: it goes on as the time does.
  */
 function* dueAfter({ schedule, timezone = "UTC" }: Schedule, after: Date): Generator<Date, void> {
-  const goesByTheHour = fieldsOf(schedule)[1]!.startsWith("*");
+  if (!isZone(timezone)) return;
+  const goesByTheHour = fieldsOf(schedule)[1]?.startsWith("*");
   if (timezone === "UTC" || goesByTheHour) yield* momentsOf(schedule, timezone, after);
   else yield* fixedMoments(schedule, timezone, after);
 }
@@ -110,14 +112,11 @@ function momentOnWall(wallMs: number, timezone: string): number {
 }
 
 function* momentsOf(schedule: string, timezone: string, after: Date): Generator<Date, void> {
-  const expression = CronExpressionParser.parse(schedule, { currentDate: after, tz: timezone });
-  for (;;) {
-    try {
-      yield expression.next().toDate();
-    } catch {
-      // No day in all the years that the library looks at.
-      return;
-    }
+  try {
+    const expression = CronExpressionParser.parse(schedule, { currentDate: after, tz: timezone });
+    for (;;) yield expression.next().toDate();
+  } catch {
+    // A fault in the schedule, or no day in all the years that the library looks at.
   }
 }
 
@@ -126,28 +125,32 @@ const fieldsOf = (schedule: string) => schedule.trim().split(/\s+/);
 // Of what the library takes, what crontab(5) knows: without seconds, random minutes and last days.
 const partPattern = /^(\*|(\d{1,2}|[a-z]{3})(-(\d{1,2}|[a-z]{3}))?)(\/[1-9]\d{0,2})?$/i;
 
-const clocks = new Map<string, Intl.DateTimeFormat>();
+const clocks = new Map<string, Intl.DateTimeFormat | undefined>();
+
+function clockOf(timezone: string): Intl.DateTimeFormat | undefined {
+  if (!clocks.has(timezone)) clocks.set(timezone, openClock(timezone));
+  return clocks.get(timezone);
+}
+
+function openClock(timezone: string): Intl.DateTimeFormat | undefined {
+  // Intl takes offsets such as +02:00, the library does not.
+  if (!/^[A-Za-z]/.test(timezone)) return undefined;
+  try {
+    return new Intl.DateTimeFormat("en-US", { timeZone: timezone, timeZoneName: "longOffset" });
+  } catch {
+    return undefined;
+  }
+}
+
+const isZone = (timezone: string) => clockOf(timezone) !== undefined;
 
 /** How far a zone's clock is ahead of UTC at a moment. */
 function offsetMs(timezone: string, at: Date): number {
-  let clock = clocks.get(timezone);
-  if (!clock) {
-    clock = new Intl.DateTimeFormat("en-US", { timeZone: timezone, timeZoneName: "longOffset" });
-    clocks.set(timezone, clock);
-  }
-  const name = clock.formatToParts(at).find(({ type }) => type === "timeZoneName")!.value;
+  const name = clockOf(timezone)!
+    .formatToParts(at)
+    .find(({ type }) => type === "timeZoneName")!.value;
   const [, sign, hours, minutes, seconds = "0"] = /^GMT([+-])(\d\d):(\d\d)(?::(\d\d))?$/.exec(name) ?? [];
   if (sign === undefined) return 0;
   const ms = ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
   return sign === "-" ? -ms : ms;
-}
-
-function isZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en-US", { timeZone: name });
-    // Offsets such as +02:00 are taken by Intl, not by the library; they know no summer either.
-    return /^[A-Za-z]/.test(name);
-  } catch {
-    return false;
-  }
 }

@@ -16,7 +16,9 @@ export type EventData =
   | { type: "applied"; formation: Formation; revision: number; cause?: Cause }
   | { type: "destroyed"; by: string; cause?: Cause }
   /** An add-on moved on. Gone is the last that is heard of it. */
-  | { type: "addon"; state: AddonState | "gone"; cause?: Cause };
+  | { type: "addon"; state: AddonState | "gone"; cause?: Cause }
+  /** A run of a cron entry that did not go as it should. `dueAt` as ISO 8601. */
+  | { type: "cron"; name: string; dueAt: string; status: "failed" | "skipped" | "lost"; reason: string };
 
 export type StoredEvent = { topic: string; seq: number; at: Date; data: EventData };
 
@@ -30,5 +32,7 @@ export const addonTopic = (addonId: string) => `addon:${addonId}`;
 export const addonsTopic = "addons";
 /** Rung when a deploy is to end; nothing is stored in it. */
 export const cancelTopic = (deployId: string) => `cancel:${deployId}`;
+/** Rung when cron entries may have changed, or a run was asked for. */
+export const cronTopic = "cron";
 /** Rung when there is something in the outbox. */
 export const outboxTopic = "outbox";

@@ -1,12 +1,12 @@
 import { findAppById, forgetRestarts } from "../db/apps.ts";
 import { allowSwitch, endDeploy, getDeploy } from "../db/deploys.ts";
-import { publish } from "../db/events.ts";
+import { publish, ring } from "../db/events.ts";
 import { getRelease, markApplied, markLive } from "../db/releases.ts";
 import type { ReleaseRow } from "../db/schema.ts";
 import { holdFence } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
-import { appTopic } from "../model/event.ts";
+import { appTopic, cronTopic } from "../model/event.ts";
 import { readSnapshot } from "./config-snapshot.ts";
 import { settleEndings } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
@@ -55,6 +55,7 @@ export async function goLive(story: Story, release: ReleaseRow, revision = 0): P
       revision,
     });
     await endDeploy(tx, deploy.id, { status: "live", told: false });
+    await ring(tx, cronTopic);
     if (revision > app.appliedRevision) {
       const { formation } = await readWanted(tx, app, release);
       await publish(tx, appTopic(app.id), app, [{ type: "applied", formation, revision }]);

@@ -1,0 +1,82 @@
+import { listWaitingCronRuns, readClock } from "../db/cron-runs.ts";
+import type { Deps } from "../deps.ts";
+import { openBell } from "../events/bell.ts";
+import { cronTopic } from "../model/event.ts";
+import { endLost } from "./cron-endings.ts";
+import { openCronPlan } from "./cron-plan.ts";
+import { claimRun, cronLeaseMs, runClaimed } from "./cron-run.ts";
+
+export type Cron = { stop(): Promise<void> };
+
+export type CronOptions = {
+  /** What time it is: by default what the database's clock shows, since a machine's own may be an hour off. */
+  now?: () => Promise<Date>;
+  /** The pause before a failed run is tried again; each next one is twice as long. */
+  retryPauseMs?: number;
+};
+
+/** Should no ring come, entries are looked at again after this long. */
+const lookAgainMs = 60_000;
+const afterTroubleMs = 1_000;
+const firstRetryPauseMs = 10_000;
+/** How many waiting runs one look takes up; those left over are there at the next. */
+const waitingAtOnce = 100;
+
+/**
+ * Runs the cron entries of what is live. Each due moment is a row, and whoever claims the row runs it: several workers may
+ * do this at once, here and elsewhere, and each moment is run once.
+ */
+export function startCron(deps: Deps, options: CronOptions = {}): Cron {
+  const { db, events, limits, log } = deps;
+  const { now = () => readClock(db.db), retryPauseMs = firstRetryPauseMs } = options;
+  const stop = new AbortController();
+  const bell = openBell(stop.signal);
+  const unwatch = events.watch(cronTopic, bell.ring);
+  const plan = openCronPlan(deps);
+  /** What runs here, and of which app. */
+  const going = new Map<Promise<void>, string>();
+
+  // One app whose runs never end must not take the place of all others.
+  const hasPlaceFor = (appId: string) => {
+    const ofApp = [...going.values()].filter((id) => id === appId).length;
+    return going.size < limits.cronAtOnce && ofApp < Math.ceil(limits.cronAtOnce / 2);
+  };
+  const takeUp = async (at: Date) => {
+    for (const waiting of await listWaitingCronRuns(db.db, waitingAtOnce)) {
+      if (stop.signal.aborted || !hasPlaceFor(waiting.appId)) continue;
+      const claimed = await claimRun(deps, waiting, at);
+      if (!claimed) continue;
+      const ended = runClaimed(deps, claimed, { stop: stop.signal, retryPauseMs }).then(() => {
+        going.delete(ended);
+        bell.ring();
+      });
+      going.set(ended, waiting.appId);
+    }
+  };
+  /** Does what is to be done now; answers for how long that is all. */
+  const look = async (): Promise<number> => {
+    await endLost(deps);
+    const at = await now();
+    const next = await plan.writeDue(at);
+    await takeUp(at);
+    return Math.min(next - at.getTime(), lookAgainMs, cronLeaseMs(limits));
+  };
+  const looking = (async () => {
+    while (!stop.signal.aborted) {
+      const waitMs = await look().catch((error) => {
+        log.debug({ err: error }, "cron entries could not be looked at, trying again");
+        return afterTroubleMs;
+      });
+      await bell.heard(Math.max(waitMs, 1));
+    }
+  })();
+
+  return {
+    async stop() {
+      unwatch();
+      stop.abort(new Error("the platform stops"));
+      await looking;
+      await Promise.all(going.keys());
+    },
+  };
+}
