@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -23,7 +22,7 @@ export async function readCache<Value>(
 
 export async function writeCache({ folder }: Cache, key: string, value: unknown): Promise<void> {
   const path = join(folder, key);
-  const unfinished = `${path}.${randomBytes(4).toString("hex")}`;
+  const unfinished = `${path}.${process.pid}.tmp`;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await writeFile(unfinished, JSON.stringify(value), { mode: 0o600 });
@@ -43,7 +42,10 @@ export async function setAge({ folder }: Cache, key: string, ageMs: number): Pro
   await utimes(join(folder, key), at, at).catch(() => {});
 }
 
-/** A name for what belongs to all of these, and to nobody who knows less. */
+/** A name for what belongs to all of these. (No hash: loading node:crypto takes longer than all else that a command does.) */
 export function cacheKey(kind: string, ...parts: string[]): string {
-  return `${kind}-${createHash("sha256").update(parts.join("\n")).digest("hex").slice(0, 20)}.json`;
+  return `${[kind, ...parts]
+    .map((part) => part.replace(/[^\w.-]+/g, "_"))
+    .join("-")
+    .slice(0, 200)}.json`;
 }

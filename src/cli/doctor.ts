@@ -18,11 +18,12 @@ type Group = { title: string; findings: Checked[] };
 export async function examine({ world, words, asJson }: Call): Promise<number> {
   exactly(takeFlags(words, {}).words, 0, 0, "doctor");
   const where = await findServerIfAny(world);
-  const [machine, folder, server] = await Promise.all([
+  const looks = Promise.all([
     runChecks(machineChecks(world)),
     runChecks(folderChecks(world, where)),
     where && examineServer(world, where.server),
   ]);
+  const [machine, folder, server] = await world.waiting.during("all answers", looks);
   const groups: Group[] = [
     { title: "This machine", findings: machine },
     { title: "This folder", findings: folder },

@@ -7,6 +7,7 @@ import { follow, type Message, Refusal, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { type AppLogLine, drawAppLogLine, drawLogLine, drawNote } from "./draw.ts";
 import { openMemory } from "./line-memory.ts";
+import { waitingFor } from "./waiting.ts";
 import { exitCodes, Interrupted, type World } from "./world.ts";
 
 /** Watches what goes on after an answer. Answers the exit code: that of what was watched. */
@@ -43,7 +44,8 @@ async function followDeploy(call: Call, server: Server, { appName, deployId, num
   const path = `/api/deploys/${deployId}/follow`;
   let toldEnd = false;
   try {
-    for await (const message of follow(server, () => ({ path }), options(world))) {
+    const messages = follow(server, () => ({ path }), options(world));
+    for await (const message of waitingFor(world.waiting, `deploy #${number} of ${appName}`, messages)) {
       if (call.asJson) printMessage(world, message);
       if (message.event === "line") {
         const line = message.data as LogLine;
@@ -93,7 +95,8 @@ async function followApp(call: Call, server: Server, what: AppFollow): Promise<n
     path: `/api/apps/${encodeURIComponent(appName)}/follow?after=${lastId ?? after}`,
   });
   try {
-    for await (const message of follow(server, request, options(world))) {
+    const messages = follow(server, request, options(world));
+    for await (const message of waitingFor(world.waiting, appName, messages)) {
       if (call.asJson) printMessage(world, message);
       const { cause } = message.data as { cause?: Cause };
       if (message.event === "destroyed") {
@@ -129,7 +132,8 @@ async function followAddon(call: Call, server: Server, what: AddonFollow): Promi
   const { addonName, addonId, until, after, done } = what;
   const request = (lastId: string | undefined) => ({ path: `/api/addons/${addonId}/follow?after=${lastId ?? after}` });
   try {
-    for await (const message of follow(server, request, options(call.world))) {
+    const messages = follow(server, request, options(call.world));
+    for await (const message of waitingFor(call.world.waiting, addonName, messages)) {
       if (call.asJson) printMessage(call.world, message);
       const { state, cause } = message.data as { state: string; cause?: Cause };
       if (state === until) return tellDone(call, undefined, done);

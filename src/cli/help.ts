@@ -98,7 +98,7 @@ const notes = [
   "In a folder whose git remote is called zyndra, or whose zyndra.yml has a name, APP may be left out; --app APP names another.",
   "--server SERVER asks another server than the one in use. ZYNDRA_URL, ZYNDRA_TOKEN and ZYNDRA_APP win over what is stored.",
   "--json prints data only.",
-  "Exit codes: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted.",
+  "Exit codes: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted; of run the command's own.",
 ];
 
 /** What begins alike stands together, in the order in which it comes. */

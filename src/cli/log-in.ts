@@ -97,7 +97,12 @@ export async function whoAmI({ world, words, asJson }: Call): Promise<number> {
 
 async function whoIs(world: World, server: Server): Promise<{ name: string; role: string }> {
   try {
-    return await ask(server, { method: "GET", path: "/api/whoami" }, world.interrupted);
+    const asked = ask<{ name: string; role: string }>(
+      server,
+      { method: "GET", path: "/api/whoami" },
+      world.interrupted,
+    );
+    return await world.waiting.during(server.url, asked);
   } catch (error) {
     // A refused token is told as it is; the server's hint is for those who have shown none.
     if (error instanceof Refusal && error.status === 401) {

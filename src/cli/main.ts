@@ -1,6 +1,7 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { openWaiting, unseen, type Waiting } from "./waiting.ts";
 import type { Out, World } from "./world.ts";
 
 const { env } = process;
@@ -26,6 +27,9 @@ process.exitCode = await runCli(world());
 process.stdin.unref?.();
 
 function world(): World {
+  const isInteractive = process.stdin.isTTY === true && process.stderr.isTTY === true;
+  const waiting = isInteractive && canTakeLinesBack() ? openWaiting(outOf(process.stderr)) : unseen;
+  process.on("exit", waiting.clear);
   return {
     words: process.argv.slice(2),
     calledAs: env.npm_command === "exec" ? "npx zyndra" : "zyndra",
@@ -40,9 +44,10 @@ function world(): World {
     browser: findBrowser(),
     editor: filled("VISUAL") ?? filled("EDITOR"),
     stdin: process.stdin,
-    stdout: outOf(process.stdout),
-    stderr: outOf(process.stderr),
-    isInteractive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+    stdout: writingOver(waiting, outOf(process.stdout)),
+    stderr: writingOver(waiting, outOf(process.stderr)),
+    waiting,
+    isInteractive,
     interrupted: interrupting.signal,
   };
 }
@@ -63,7 +68,27 @@ function outOf(stream: NodeJS.WriteStream): Out {
     write: (text) => void stream.write(text),
     colours: isTerminal && filled("NO_COLOR") === undefined && env.TERM !== "dumb",
     get columns() {
-      return isTerminal ? stream.columns : undefined;
+      return isTerminal ? stream.columns || 80 : undefined; // A terminal that does not know says 0.
+    },
+  };
+}
+
+/** A reader of standard output that is a program of its own, such as a pager, may share the terminal. */
+function canTakeLinesBack(): boolean {
+  const { colours } = outOf(process.stderr);
+  return colours && process.stdout.isTTY === true && filled("CI") === undefined;
+}
+
+/** What is written takes the place of the line that says what is waited for. */
+function writingOver(waiting: Waiting, out: Out): Out {
+  return {
+    write(text) {
+      waiting.clear();
+      out.write(text);
+    },
+    colours: out.colours,
+    get columns() {
+      return out.columns;
     },
   };
 }

@@ -37,7 +37,10 @@ export async function showAnswer(call: Call, server: Server, { view, data, renam
 
 /** Asks the person where the server asks back; undefined where they do not want it. */
 async function askConfirmed({ world }: Call, server: Server, said: object): Promise<Answer | undefined> {
-  const send = (body: object) => ask<Answer>(server, { method: "POST", path: "/api/words", body }, world.interrupted);
+  const send = (body: object) => {
+    const request = { method: "POST", path: "/api/words", body } as const;
+    return world.waiting.during(server.url, ask<Answer>(server, request, world.interrupted));
+  };
   try {
     return await send(said);
   } catch (error) {

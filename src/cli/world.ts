@@ -1,4 +1,5 @@
 import type { Cache } from "./cache.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** What the command line knows of where it was called; read once, in main.ts, and handed on as values. */
 export type World = {
@@ -31,6 +32,8 @@ export type World = {
   stdin: NodeJS.ReadStream;
   stdout: Out;
   stderr: Out;
+  /** Says what is waited for, where someone sees it. */
+  waiting: Waiting;
   /** Whether someone sits there to be asked. */
   isInteractive: boolean;
   /** Aborts at Ctrl-C. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../../src/cli/cli.ts";
+import { unseen } from "../../src/cli/waiting.ts";
 import type { Out, World } from "../../src/cli/world.ts";
 
 /** The program's own file, for tests that start it as one. */
@@ -68,6 +69,7 @@ async function run(folder: string, words: string | string[], options: RunOptions
     stdin: Readable.from(stdin === undefined ? [] : [stdin]) as unknown as NodeJS.ReadStream,
     stdout: out("out"),
     stderr: out("err"),
+    waiting: unseen,
     isInteractive: false,
     interrupted: new AbortController().signal,
     ...more,
