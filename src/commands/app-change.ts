@@ -36,8 +36,16 @@ export async function appChanged(
 }
 
 /** Waits until the change is applied, where there is anything to apply it to. */
-export function followChange(change: AppChange, done: string, failed?: string): Follow | undefined {
+export function followChange(change: AppChange, done?: string, failed?: string): Follow | undefined {
   const { appName, appId, revision, after, isLive } = change;
   if (revision === null || !isLive) return undefined;
-  return { kind: "app", appName, appId, until: { applied: revision }, after, done, ...(failed && { failed }) };
+  return {
+    kind: "app",
+    appName,
+    appId,
+    until: { applied: revision },
+    after,
+    ...(done && { done }),
+    ...(failed && { failed }),
+  };
 }

@@ -3,6 +3,7 @@ import type { Db } from "../db/client.ts";
 import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
+import { clip, nearest } from "../model/names.ts";
 import { effectiveFormation, type Formation } from "../model/process-types.ts";
 import { saidFormation } from "../pipeline/wanted.ts";
 
@@ -17,4 +18,12 @@ export async function getLiveFormation(db: Db, app: AppRow): Promise<{ formation
   }
   const said = saidFormation(release);
   return { formation: effectiveFormation(release.processTypes, await getFormation(db, app.id), said), said };
+}
+
+/** Says what there is, and what may have been meant. */
+export function unknownType(app: Pick<AppRow, "name">, word: string, types: string[]): UserError {
+  const meant = nearest(word, types);
+  const ask = meant === undefined ? "" : `; did you mean ${meant}?`;
+  const hint = `its process types: ${types.join(", ")}${ask}`;
+  return new UserError("bad_input", `${app.name} has no process type "${clip(word)}"`, hint);
 }

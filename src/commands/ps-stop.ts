@@ -2,12 +2,12 @@ import { z } from "zod";
 import { setFormation } from "../db/apps.ts";
 import type { AppRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
-import { clip, nearest } from "../model/names.ts";
+import { clip } from "../model/names.ts";
 import type { Formation } from "../model/process-types.ts";
 import { type AppChange, appChanged, followChange, takeApp } from "./app-change.ts";
 import { type CommandContext, defineCommand } from "./command.ts";
 import { ExistingApp } from "./inputs.ts";
-import { getLiveFormation } from "./live-formation.ts";
+import { getLiveFormation, unknownType } from "./live-formation.ts";
 
 const AppAndTypes = z.strictObject({ app: ExistingApp, types: z.array(z.string()).default([]) });
 
@@ -85,14 +85,7 @@ function refuseUnknownType(app: AppRow, formation: Formation, word: string): voi
       `zyndra ps:restart ${app.name} ${clip(word)} starts it anew; zyndra ps:scale ${app.name} ${type}=${Math.max(0, formation[type]! - 1)} runs fewer`,
     );
   }
-  const types = Object.keys(formation);
-  const meant = nearest(word, types);
-  const ask = meant === undefined ? "" : `; did you mean ${meant}?`;
-  throw new UserError(
-    "bad_input",
-    `${app.name} has no process type "${clip(word)}"`,
-    `its process types: ${types.join(", ")}${ask}`,
-  );
+  throw unknownType(app, word, Object.keys(formation));
 }
 
 function formationWords(formation: Formation): string {

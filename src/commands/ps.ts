@@ -1,19 +1,18 @@
 import { z } from "zod";
-import { getApp, getFormation, insertRing, lockApp, setFormation } from "../db/apps.ts";
+import { getApp, getFormation, setFormation } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
-import { lastEventSeq } from "../db/events.ts";
 import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
-import { appTopic } from "../model/event.ts";
 import { changedFormation, type FormationChanges, FormationChangeWords } from "../model/formation-changes.ts";
-import { nearest } from "../model/names.ts";
 import { effectiveFormation, type Formation } from "../model/process-types.ts";
 import { appMasker } from "../pipeline/masking.ts";
 import { saidFormation } from "../pipeline/wanted.ts";
+import { appChanged, followChange, takeApp } from "./app-change.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
+import { unknownType } from "./live-formation.ts";
 
 export const listProcesses = defineCommand({
   name: "ps:list",
@@ -68,22 +67,19 @@ export const scale = defineCommand({
   input: z.strictObject({ app: ExistingApp, changes: FormationChangeWords.prefault([]) }),
   words: { positional: ["app", "changes"], rest: true },
   auditInput: ({ changes }) => ({ changes }),
-  async run({ tx, actor }, input) {
-    const found = await getApp(tx, actor.orgId, input.app);
+  async run(context, input) {
+    const { tx, actor } = context;
     const isChange = Object.keys(input.changes).length > 0;
-    const app = isChange ? await lockApp(tx, found.id) : found;
+    const app = isChange ? await takeApp(context, input.app) : await getApp(tx, actor.orgId, input.app);
     const release = await findLiveRelease(tx, app);
     const before = await formationNow(tx, app, release);
-    const facts = { appName: app.name, appId: app.id, isLive: release !== null };
-    if (!isChange) return { ...facts, formation: before, revision: null, after: 0 };
+    if (!isChange) return { ...(await appChanged(context, app, null)), formation: before };
     if (release) refuseUnknownType(app, input.changes, Object.keys(release.processTypes));
     const counts = changedFormation(release ? before : { web: 1, ...before }, input.changes);
     if (typeof counts === "string")
       throw new UserError("bad_input", counts, `zyndra ps:scale ${app.name} shows what there is`);
-    const after = await lastEventSeq(tx, appTopic(app.id));
-    const revision = await setFormation(tx, app, counts);
-    await insertRing(tx, app);
-    return { ...facts, formation: { ...before, ...counts }, revision, after };
+    const change = await appChanged(context, app, await setFormation(tx, app, counts));
+    return { ...change, formation: { ...before, ...counts } };
   },
   view: ({ appName, formation, isLive, revision }) => {
     const counts = Object.entries(formation).map(([type, count]) => `${type}=${count}`);
@@ -91,8 +87,7 @@ export const scale = defineCommand({
     const later = isLive ? "" : "; it takes effect with the first push";
     return { text: `${appName} is asked to run ${counts.join(" ")}${later}` };
   },
-  follow: ({ appName, appId, revision, after, isLive }) =>
-    isLive && revision !== null ? { kind: "app", appName, appId, until: { applied: revision }, after } : undefined,
+  follow: (result) => followChange(result),
 });
 
 /** How many of each type are to run; before the first release, what was asked for. */
@@ -104,8 +99,5 @@ async function formationNow(db: Db, app: AppRow, release: ReleaseRow | null): Pr
 /** @throws UserError bad_input with the types that there are */
 function refuseUnknownType(app: AppRow, changes: FormationChanges, types: string[]): void {
   const unknown = Object.keys(changes).find((type) => !types.includes(type));
-  if (unknown === undefined) return;
-  const meant = nearest(unknown, types);
-  const hint = `its process types: ${types.join(", ")}${meant ? `; did you mean ${meant}?` : ""}`;
-  throw new UserError("bad_input", `${app.name} has no process type "${unknown}"`, hint);
+  if (unknown !== undefined) throw unknownType(app, unknown, types);
 }

@@ -299,6 +299,8 @@ test("nothing is changed about an app that is being destroyed", async () => {
     ["maintenance:on", {}],
     ["maintenance:off", {}],
     ["ps:restart", {}],
+    ["ps:scale", { changes: ["web=2"] }],
+    ["ps:stop", {}],
     ["lock", { reason: "launch" }],
     ["unlock", {}],
     ["domains:add", { hosts: ["late.example"] }],
