@@ -1,4 +1,4 @@
-import { type AddonRow, getAddon, listAddonNames, listAttachedTo, lockAddon } from "../db/addons.ts";
+import { type AddonRow, getAddon, listAddonNames, listAddons, listAttachedTo, lockAddon } from "../db/addons.ts";
 import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { lastEventSeq } from "../db/events.ts";
@@ -10,6 +10,7 @@ import { addonTopic } from "../model/event.ts";
 import { sizeWords } from "../model/size.ts";
 import type { View } from "../model/view.ts";
 import { attachAddon, detachAddon, startAddon, startAddonDestroy } from "../pipeline/addons.ts";
+import type { AddonFigures } from "../runtime/runtime.ts";
 import type { CommandContext, Confirmation, Follow } from "./command.ts";
 
 /** What came of a change of an add-on, and where its going on can be watched. */
@@ -100,14 +101,37 @@ export async function confirmDestroy(
 ): Promise<Confirmation> {
   const addon = await getAddonOf(tx, actor.orgId, asked.name, asked.kind);
   await refuseWhileAttached(tx, addon, asked.force);
-  const { sizeBytes } = await deps.runtime.data.inspect(addon).catch(() => ({ sizeBytes: undefined }));
   const apps = (await listAttachedTo(tx, [addon.id])).get(addon.id)?.map(({ appName }) => appName) ?? [];
-  const size = sizeBytes === undefined ? "" : ` (${sizeWords(sizeBytes)})`;
+  const size = await sizeOf(deps, addon);
   const losing = apps.length === 0 ? "" : ` ${apps.join(", ")} ${apps.length === 1 ? "loses" : "lose"} it at once.`;
   return {
     warning: `This removes the ${kindWord(addon.kind)} ${addon.name}${size} for good, with all that is in it.${losing}`,
     type: addon.name,
   };
+}
+
+/** What becomes of an app's add-ons when it is destroyed, in sentences. */
+export async function whatGoesWith({ deps, tx, actor }: CommandContext, appId: string): Promise<string[]> {
+  const attached = await listAddons(tx, actor.orgId, { appId });
+  const going = attached.filter(({ attachedTo }) => attachedTo.length === 1);
+  const shared = attached.filter(({ attachedTo }) => attachedTo.length > 1);
+  const goes = await Promise.all(
+    going.map(async ({ addon }) => `its ${kindWord(addon.kind)} ${addon.name}${await sizeOf(deps, addon)}`),
+  );
+  const [go, them] = goes.length === 1 ? ["goes", "it"] : ["go", "them"];
+  return [
+    ...(goes.length > 0 ? [`${goes.join(" and ").replace(/^i/, "I")} ${go} too, with all that is in ${them}.`] : []),
+    ...shared.map(({ addon, attachedTo }) => {
+      const others = attachedTo.filter((each) => each.appId !== appId).map(({ appName }) => appName);
+      return `${addon.name} stays, which ${others.join(", ")} ${others.length === 1 ? "uses" : "use"} too.`;
+    }),
+  ];
+}
+
+/** ` (8.4 MB)`, or nothing where that cannot be told in a moment. */
+async function sizeOf(deps: CommandContext["deps"], addon: AddonRow): Promise<string> {
+  const { sizeBytes } = await deps.runtime.data.inspect(addon).catch((): AddonFigures => ({}));
+  return sizeBytes === undefined ? "" : ` (${sizeWords(sizeBytes)})`;
 }
 
 /** An add-on of this org; of a kind, where one is meant. @throws UserError not_found */

@@ -1,3 +1,4 @@
+import { listAttached } from "../db/addons.ts";
 import { type AppRow, getApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { listDeploys } from "../db/deploys.ts";
@@ -23,9 +24,10 @@ export const showApp = defineCommand({
   async run({ deps, actor }, input) {
     const { db } = deps.db;
     const app = await getApp(db, actor.orgId, input.app);
-    const [release, domains, lastDeploy, processes] = await Promise.all([
+    const [release, domains, attached, lastDeploy, processes] = await Promise.all([
       findLiveRelease(db, app),
       listHosts(db, app.id),
+      listAttached(db, app.id),
       findLastDeploy(db, app),
       deps.runtime.processes.list(app.id),
     ]);
@@ -34,6 +36,12 @@ export const showApp = defineCommand({
       state: stateOf({ app, version: release?.version ?? null, deploying: lastDeploy?.running ?? null, processes }),
       url: deps.runtime.edge.url(app.name),
       domains,
+      addons: attached.map(({ addon, prefix, mountPath }) => ({
+        name: addon.name,
+        state: addon.state,
+        prefix,
+        mountPath,
+      })),
       git: `${deps.publicUrl.replace(/\/$/, "")}/${app.name}.git`,
       release: release && {
         version: release.version,
@@ -69,6 +77,7 @@ export const showApp = defineCommand({
       },
       { name: "Last deploy", value: app.lastDeploy ? deployWords(app.lastDeploy) : "none yet" },
       { name: "Main", value: app.main ? shortId(app.main) : "nothing was pushed yet" },
+      ...(app.addons.length > 0 ? [{ name: "Add-ons", value: app.addons.map(addonWords).join(", ") }] : []),
       { name: "Processes", value: app.processes.map(({ name, state }) => `${name} ${state}`).join(", ") || "none" },
       { name: "Git", value: app.git },
       { name: "Created", value: ago(app.createdAt) },
@@ -89,6 +98,12 @@ async function findLastDeploy(db: Db, app: AppRow): Promise<{ facts: DeployFacts
 
 function deployWords({ number, status, title, by, createdAt }: DeployFacts): string {
   return `#${number} ${status.replace("_", " ")}, ${title}, by ${by}, ${ago(createdAt)}`;
+}
+
+/** `db as DATABASE`, `uploads at /app/uploads (creating)` */
+function addonWords(addon: { name: string; state: string; prefix: string; mountPath: string | null }): string {
+  const place = addon.mountPath === null ? `as ${addon.prefix}` : `at ${addon.mountPath}`;
+  return `${addon.name} ${place}${addon.state === "available" ? "" : ` (${addon.state})`}`;
 }
 
 /** A few words for how an app is. */

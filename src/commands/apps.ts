@@ -8,6 +8,7 @@ import { duration } from "../model/deploy.ts";
 import { appTopic, cancelTopic } from "../model/event.ts";
 import { readableHost } from "../model/hosts.ts";
 import { AppName } from "../model/names.ts";
+import { whatGoesWith } from "./addon-changes.ts";
 import { stateOf } from "./app-info.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput } from "./inputs.ts";
@@ -85,7 +86,8 @@ export const destroyApp = defineCommand({
   changes: true,
   input: AppInput,
   words: { positional: ["app"] },
-  async confirm(input, { tx, actor }) {
+  async confirm(input, context) {
+    const { tx, actor } = context;
     const { id, name, releaseCount } = await getApp(tx, actor.orgId, input.app);
     const hosts = (await listHosts(tx, id)).map(readableHost);
     const releases = releaseCount === 0 ? "" : releaseCount === 1 ? "its release, " : `its ${releaseCount} releases, `;
@@ -93,6 +95,7 @@ export const destroyApp = defineCommand({
       warning: [
         `This removes ${name} for good: its processes, ${releases}config vars, logs and its repository.`,
         ...(hosts.length > 0 ? [`${hosts.join(", ")} ${hosts.length === 1 ? "leads" : "lead"} nowhere then.`] : []),
+        ...(await whatGoesWith(context, id)),
       ].join(" "),
       type: name,
     };

@@ -5,9 +5,10 @@ import {
   insertAddon,
   insertAttachment,
   listAttached,
+  listAttachedTo,
+  lockAddon,
   requestAddonDestroy,
 } from "../db/addons.ts";
-import { changeApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { listConfigVars } from "../db/config-vars.ts";
 import { publish, ring } from "../db/events.ts";
@@ -58,7 +59,7 @@ export async function attachAddon(
   await refuseNamesInUse(tx, addon, app, place.prefix);
   if (place.mountPath !== null) await refuseOverlap(tx, app, place.mountPath);
   await insertAttachment(tx, addon, app, { ...place, createdBy: actor.name });
-  return release(tx, addon, app, actor, `add-on ${addon.name}`);
+  return startConfigDeploy(tx, app, actor, [`add-on ${addon.name}`]);
 }
 
 /** Takes an add-on from an app; what is in it stays. The caller holds the app's row. @throws UserError conflict, gone */
@@ -70,7 +71,7 @@ export async function detachAddon(tx: Db, addon: AddonRow, app: AppRow, actor: A
       `zyndra addons:info ${addon.name} says what it is attached to`,
     );
   }
-  return release(tx, addon, app, actor, `add-on ${addon.name} detached`);
+  return startConfigDeploy(tx, app, actor, [`add-on ${addon.name} detached`]);
 }
 
 /** Asks for the end of an add-on that is attached to nothing any more. */
@@ -78,6 +79,20 @@ export async function startAddonDestroy(tx: Db, addon: AddonRow, by: string): Pr
   await requestAddonDestroy(tx, addon.id, by);
   await publish(tx, addonTopic(addon.id), addon, [{ type: "addon", state: "destroying" }]);
   await ring(tx, addonsTopic);
+}
+
+/**
+ * What was attached to an app goes with it, but for what another app uses too. In the transaction that removes the app, so that
+ * nothing is left over and nothing shared is lost, whenever that is interrupted.
+ */
+export async function letGoOfAddons(tx: Db, app: AppRow, by: string): Promise<void> {
+  const attached = (await listAttached(tx, app.id)).map(({ addon }) => addon.id).sort();
+  for (const addonId of attached) {
+    const addon = await lockAddon(tx, addonId);
+    await deleteAttachment(tx, addonId, app.id);
+    const others = (await listAttachedTo(tx, [addonId])).get(addonId) ?? [];
+    if (others.length === 0 && addon.state !== "destroying") await startAddonDestroy(tx, addon, by);
+  }
 }
 
 /** Names that an add-on contributes cannot be set or unset: they would not be what they seem. @throws UserError conflict */
@@ -107,13 +122,6 @@ async function attachedNamesOf(tx: Db, app: Pick<AppRow, "id">): Promise<Map<str
       attachedNames(addon.kind, prefix).map((name) => [name, addon.name] as const),
     ),
   );
-}
-
-/** What is live is to run with what is attached now, also where its config vars come out the same: a volume may have moved. */
-async function release(tx: Db, addon: AddonRow, app: AppRow, actor: Actor, what: string): Promise<DeployRow | null> {
-  const deploy = await startConfigDeploy(tx, app, actor, [what]);
-  if (deploy && addon.kind === "volume") await changeApp(tx, app.id, {});
-  return deploy;
 }
 
 async function refuseNamesInUse(tx: Db, addon: AddonRow, app: AppRow, prefix: string): Promise<void> {

@@ -10,7 +10,7 @@ import { type ConfigVars, orgKeyOf, readConfigVars } from "./config-vars.ts";
 /** All that an app's processes find in their environment, and where it comes from but for what somebody has set. */
 export type EffectiveConfig = {
   vars: ConfigVars;
-  /** `{"DATABASE_URL": "add-on db", "LOG_LEVEL": "zyndra.yml:31"}` */
+  /** `{"DATABASE_URL": "add-on db", "UPLOADS_PATH": "add-on uploads at /app/uploads", "LOG_LEVEL": "zyndra.yml:31"}` */
   origins: Record<string, string>;
 };
 
@@ -31,9 +31,7 @@ export async function readEffectiveConfig(
   const attached = await readAttachedVars(deps, db, app);
   const origins = [
     ...said.map(([name]) => [name, settings.origins?.[`env.${name}`] ?? "zyndra.yml"] as const),
-    ...attached.flatMap(({ addonName, vars }) =>
-      Object.keys(vars).map((name) => [name, `add-on ${addonName}`] as const),
-    ),
+    ...attached.flatMap(({ origin, vars }) => Object.keys(vars).map((name) => [name, origin] as const)),
   ];
   return {
     vars: { ...own, ...Object.fromEntries(said), ...Object.assign({}, ...attached.map(({ vars }) => vars)) },
@@ -60,14 +58,16 @@ export async function readAttachedVars(
   deps: Pick<Deps, "keyring">,
   db: Db,
   app: Pick<AppRow, "id" | "orgId">,
-): Promise<{ addonName: string; vars: ConfigVars }[]> {
+): Promise<{ origin: string; vars: ConfigVars }[]> {
   const attached = await listAttached(db, app.id);
   if (attached.length === 0) return [];
   const key = await orgKeyOf(deps, db, app.orgId);
   return attached.flatMap(({ addon, prefix, mountPath }) => {
     if (addon.state !== "available" || addon.sealedAccess === null) return [];
     const access = openAccess(key, addon.orgId, addon.id, addon.sealedAccess);
-    return [{ addonName: addon.name, vars: attachedVars(prefix, access, mountPath) }];
+    // Where a volume is mounted is part of a release, also where its folder has the same name wherever it is mounted.
+    const origin = `add-on ${addon.name}${mountPath === null ? "" : ` at ${mountPath}`}`;
+    return [{ origin, vars: attachedVars(prefix, access, mountPath) }];
   });
 }
 

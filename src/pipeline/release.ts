@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { Db } from "../db/client.ts";
 import { noteDeploy } from "../db/deploys.ts";
 import { findLiveRelease, findReleaseOf, insertRelease } from "../db/releases.ts";
@@ -51,7 +52,8 @@ async function makeRelease(
   const live = await findLiveRelease(tx, app);
   const liveConfig = live ? await readSnapshot(deps, tx, live) : undefined;
   const changed = liveConfig ? changedNames(liveConfig.vars, config.vars) : [];
-  if (deploy.kind === "config" && live && changed.length === 0) {
+  const isSameConfig = changed.length === 0 && isDeepStrictEqual(liveConfig?.origins, config.origins);
+  if (deploy.kind === "config" && live && isSameConfig) {
     await noteDeploy(tx, deploy.id, { releaseId: live.id });
     return { row: live, config, unchanged: true, summary: "" };
   }

@@ -8,6 +8,7 @@ import type { Cause } from "../model/cause.ts";
 import { runningStatuses } from "../model/deploy.ts";
 import { appTopic } from "../model/event.ts";
 import { chooseTurn } from "../model/turn.ts";
+import { letGoOfAddons } from "./addons.ts";
 import { runDeploy } from "./deploy.ts";
 import { endUnsuccessful, forgetOldCommits, settleEndings } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
@@ -158,6 +159,7 @@ async function destroyApp(deps: Deps, held: HeldApp, app: AppRow): Promise<void>
   await deps.builder.removeApp(app.id);
   await deps.repos.removeRepo(app.id);
   await underFence(deps, held, async (tx) => {
+    await letGoOfAddons(tx, app, by);
     await publish(tx, appTopic(app.id), app, [{ type: "destroyed", by }]);
     await deleteApp(tx, app.id, held.lease.fence);
   });

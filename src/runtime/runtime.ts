@@ -38,6 +38,7 @@ export type ReleaseSpec = {
   isInMaintenance?: boolean;
   /** A process that was started at an older revision is replaced by a fresh one, as in a roll-out. */
   restarts?: Restarts;
+  /** They change with a release only: the same one again keeps those that it began with. */
   volumes?: VolumeMount[];
   /** How long requests of the old version may take to finish; absent: the runtime's own limit. */
   drainMs?: number;

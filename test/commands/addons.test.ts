@@ -51,7 +51,12 @@ type Deploy = { number: number; status: string; title: string; cause: { headline
 const deploys = async () => (await ask("deploys", { app: name })).data as Deploy[];
 const settled = (expected: string[]) =>
   eventually(async () => expect((await deploys()).map((d) => `#${d.number} ${d.status}`)).toEqual(expected));
-type Info = { id: string; state: string; cause: { headline: string; detail?: string; hint?: string } | null };
+type Info = {
+  id: string;
+  state: string;
+  attachedTo: object[];
+  cause: { headline: string; detail?: string; hint?: string } | null;
+};
 const info = async (addon: string) => (await ask("addons:info", { name: addon })).data as Info;
 const reaches = (addon: string, state: string) =>
   eventually(async () => expect(await info(addon)).toMatchObject({ state }));
@@ -277,6 +282,105 @@ describe("addons:destroy", () => {
     runtime.data.fails(undefined);
     await eventually(async () => {
       await expect(info(`db${count}`)).rejects.toMatchObject({ code: "not_found" });
+    });
+  });
+});
+
+describe("apps:destroy", () => {
+  test("takes what is attached to this app alone, tells so before, and leaves what others use", async () => {
+    await ask("apps:create", { app: `other-${name}` });
+    await create({ name: `db${count}` });
+    await create({ name: `shared${count}`, as: "SHARED" });
+    await ask("volumes:create", { name: `files${count}`, app: name });
+    await ask("addons:attach", { name: `shared${count}`, app: `other-${name}` });
+    for (const addon of [`db${count}`, `shared${count}`, `files${count}`]) await reaches(addon, "available");
+    const { id } = await info(`db${count}`);
+    const { warning } = await findCommand("apps:destroy")!.confirm!(
+      { app: name },
+      { deps: platform.deps, tx: platform.deps.db.db, actor: platform.owner },
+    );
+    expect(warning).toContain(
+      `Its PostgreSQL database db${count} (8.4 MB) and its volume files${count} (8.4 MB) go too, with all that is in them. ` +
+        `shared${count} stays, which other-${name} uses too.`,
+    );
+    await ask("apps:destroy", { app: name });
+    for (const addon of [`db${count}`, `files${count}`]) {
+      await eventually(async () => {
+        await expect(info(addon)).rejects.toMatchObject({ code: "not_found" });
+      });
+    }
+    expect(runtime.data.made.has(id)).toBe(false);
+    expect(await info(`shared${count}`)).toMatchObject({
+      state: "available",
+      attachedTo: [{ app: `other-${name}`, prefix: "DATABASE" }],
+    });
+    expect(runtime.data.made.has((await info(`shared${count}`)).id)).toBe(true);
+  });
+});
+
+describe("volumes", () => {
+  test("are made, mounted where it is said or at a place of their name, and found by a config var", async () => {
+    await push();
+    expect(await say("volumes:create", { name: `up-loads${count}`, app: name })).toBe(
+      `up-loads${count} is being made; deploy #2 releases ${name} with UP_LOADS${count}_PATH`,
+    );
+    await settled(["#2 live", "#1 live"]);
+    const { env, volumes } = (await serving())!;
+    const { id } = await info(`up-loads${count}`);
+    expect(volumes).toEqual([{ addonId: id, name: `up-loads${count}`, path: `/app/up-loads${count}` }]);
+    expect(env).toEqual({ [`UP_LOADS${count}_PATH`]: `/volumes/${id}` });
+    const { data } = await ask("volumes:list", { app: name });
+    expect(data).toMatchObject([{ name: `up-loads${count}`, attachedTo: [{ mountPath: `/app/up-loads${count}` }] }]);
+  });
+
+  test("that move are released again, also where their config var stays the same", async () => {
+    await push();
+    await ask("volumes:create", { name: `files${count}`, app: name });
+    await settled(["#2 live", "#1 live"]);
+    const open = runtime.hold();
+    await ask("config:set", { app: name, vars: ["A=1"] });
+    await eventually(async () => expect((await deploys())[0]!.status).toBe("rolling_out"));
+    await ask("volumes:detach", { name: `files${count}`, app: name });
+    await ask("volumes:attach", { name: `files${count}`, app: name, mount: "/app/public/files/" });
+    open();
+    await settled(["#4 live", "#3 live", "#2 live", "#1 live"]);
+    expect((await serving())!.volumes).toMatchObject([{ path: "/app/public/files" }]);
+    expect((await serving())!.version).toBe(4);
+  });
+
+  test.each([
+    ["/", '"/" is no mount path'],
+    ["/app", "nothing can be mounted at /app"],
+    ["/app/.zyndra-volumes", "nothing can be mounted at /app/.zyndra-volumes"],
+    ["/etc/files", "nothing can be mounted at /etc/files"],
+    ["/app/../etc", '"/app/../etc" is no mount path'],
+    ["uploads", '"uploads" is no mount path'],
+    ["/app//x", '"/app//x" is no mount path'],
+    ["/app/x y", '"/app/x y" is no mount path'],
+  ])("are not mounted at %s", async (mount, message) => {
+    await expect(ask("volumes:create", { name: "files", app: name, mount })).rejects.toMatchObject({
+      code: "bad_input",
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("do not lie in one another, have no size, and are no databases", async () => {
+    await ask("volumes:create", { name: `files${count}`, app: name, mount: "/app/files" });
+    await expect(
+      ask("volumes:create", { name: `more${count}`, app: name, mount: "/app/files/more" }),
+    ).rejects.toMatchObject({
+      code: "conflict",
+      message: `volume files${count} of ${name} is mounted at /app/files: one cannot lie in another`,
+    });
+    await expect(ask("volumes:create", { name: "big", app: name, size: "10GB" })).rejects.toMatchObject({
+      code: "unsupported",
+      message: "volumes have no size of their own here: they share the machine's disk",
+    });
+    await expect(ask("volumes:create", { name: "big", mount: "/app/big" })).rejects.toThrow("which app?");
+    await create({ name: `db${count}` });
+    await expect(ask("volumes:destroy", { name: `db${count}`, force: true })).rejects.toMatchObject({
+      code: "bad_input",
+      message: `db${count} is no volume but a PostgreSQL database`,
     });
   });
 });

@@ -2,7 +2,6 @@ import { lstat, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 
 import { dirname, join } from "node:path";
 import { appHome, type VolumeMount } from "../../model/addons.ts";
 import type { Cause } from "../../model/cause.ts";
-import type { ReleaseSpec } from "../runtime.ts";
 import { namesIn } from "./state.ts";
 import { volumeFolder } from "./volumes.ts";
 
@@ -41,13 +40,6 @@ export async function unlinkOthers({ slugDir, volumes }: Omit<Mounts, "dataDir">
     }
     await rm(join(slugDir, marksFolder, mark), { force: true });
   }
-}
-
-/** Whether two specs mount the same volumes in the same places. */
-export function mountsEqual(one: Pick<ReleaseSpec, "volumes">, other: Pick<ReleaseSpec, "volumes">): boolean {
-  const textOf = ({ volumes = [] }: Pick<ReleaseSpec, "volumes">) =>
-    JSON.stringify(volumes.map(({ addonId, path }) => `${path} ${addonId}`).sort());
-  return textOf(one) === textOf(other);
 }
 
 /** `path` is relative to the slug. */

@@ -7,7 +7,7 @@ import type { ReleaseSpec, RolloutCall, RolloutOutcome } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, type Slug, startProcess } from "./ground.ts";
 import { drainLimitMs, healApp, mountDesired, retire } from "./healing.ts";
 import { stopInstance, stopInstancesExcept } from "./instance.ts";
-import { linkVolumes, mountsEqual, unlinkOthers } from "./mounts.ts";
+import { linkVolumes, unlinkOthers } from "./mounts.ts";
 import { endRuns } from "./one-off.ts";
 import { waitUntilHealthy } from "./readiness.ts";
 import { drainBackends, putRoute, routeOf } from "./routes.ts";
@@ -25,15 +25,16 @@ import {
 /** See Rollout.apply. */
 export async function applyRelease(
   ground: Ground,
-  spec: ReleaseSpec,
+  asked: ReleaseSpec,
   fence: number,
   call: RolloutCall,
 ): Promise<RolloutOutcome> {
   const { dataDir } = ground;
-  await raiseFence(dataDir, spec.appId, fence);
-  return withApp(dataDir, spec.appId, { signal: call.signal }, async () => {
-    await checkFence(dataDir, spec.appId, fence);
-    const current = await readdress(ground, await healApp(ground, spec.appId), spec);
+  await raiseFence(dataDir, asked.appId, fence);
+  return withApp(dataDir, asked.appId, { signal: call.signal }, async () => {
+    await checkFence(dataDir, asked.appId, fence);
+    const current = await readdress(ground, await healApp(ground, asked.appId), asked);
+    const spec = keepingVolumes(current, asked);
     const change = planChange(current, spec);
     const isSameRelease = current?.spec.releaseId === spec.releaseId;
     if (isSameRelease && change.start.length === 0 && change.stop.length === 0) {
@@ -101,7 +102,7 @@ export type Change = {
 };
 
 /**
- * What has to start and stop: of another release, or with other volumes, everything; of the same one what the formation says, and what was started
+ * What has to start and stop: of another release everything, of the same one what the formation says, and what was started
  * before a restart was asked for: its successor has the same name. Pure.
  */
 export function planChange(current: Desired | undefined, spec: ReleaseSpec): Change {
@@ -109,8 +110,7 @@ export function planChange(current: Desired | undefined, spec: ReleaseSpec): Cha
     Array.from({ length: count }, (_, index) => ({ name: `${type}.${index + 1}`, type })),
   );
   const there = current?.processes ?? [];
-  const isOther = current?.spec.releaseId !== spec.releaseId || !mountsEqual(current.spec, spec);
-  if (isOther) return { keep: [], start: wanted, stop: there };
+  if (current?.spec.releaseId !== spec.releaseId) return { keep: [], start: wanted, stop: there };
   const wantedNames = new Set(wanted.map(({ name }) => name));
   const isFresh = (process: DesiredProcess) => (process.revision ?? 0) >= restartRevision(spec.restarts ?? {}, process);
   const keep = there.filter((process) => wantedNames.has(process.name) && isFresh(process));
@@ -206,6 +206,11 @@ async function putBack(
 ): Promise<void> {
   await Promise.all(started.map(({ id }) => stopInstance(ground.dataDir, appId, id)));
   if (current) await mountDesired(ground, current);
+}
+
+/** What is mounted changes with a release, as do the config vars that tell of it. */
+function keepingVolumes(current: Desired | undefined, spec: ReleaseSpec): ReleaseSpec {
+  return current?.spec.releaseId === spec.releaseId ? { ...spec, volumes: current.spec.volumes ?? [] } : spec;
 }
 
 /** Links the release's volumes into its files. Those of the version that still runs on the same files stay until it is gone. */
