@@ -1,4 +1,5 @@
 import type { Check } from "../checks.ts";
+import type { AppSettings } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
 import type { Image } from "../model/image.ts";
 import type { WriteLine } from "../model/log-line.ts";
@@ -39,8 +40,10 @@ export type BuildRequest = {
   commit: string;
   /** Unpacks the commit's files into an empty folder; no `.git`, no submodules. */
   unpackSource(intoDir: string, signal: AbortSignal): Promise<void>;
-  /** The app's config vars: the whole environment of the build besides what the builder adds. */
+  /** The app's config vars: the whole environment of the build besides what the builder and `settings` add. */
   env: Record<string, string>;
+  /** What the app's own files say of the build and of what runs. */
+  settings: Pick<AppSettings, "build" | "processes" | "hooks" | "origins">;
   /** Start with empty dependency caches. */
   skipCache: boolean;
 };

@@ -123,7 +123,7 @@ function webChoices(tree: SourceTree, packageJson: PackageJson, builds: boolean)
 }
 
 /** Where builds of static sites put their files, by how common it is: Vite, Create React App, Next's export, Hugo-like tools, Eleventy. */
-const builtFolders = ["dist", "build", "out", "public", "_site"];
+export const builtFolders = ["dist", "build", "out", "public", "_site"];
 
 function builtSite(folder: string): WebChoice {
   return { kind: "static", folder, isSinglePage: true, needsFile: `${folder}/index.html` };

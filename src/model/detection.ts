@@ -1,6 +1,6 @@
 import type { Cause } from "./cause.ts";
 import { detectGo } from "./detect-go.ts";
-import { detectNode } from "./detect-node.ts";
+import { builtFolders, detectNode } from "./detect-node.ts";
 import { detectPython } from "./detect-python.ts";
 import type { ProcessTypes } from "./process-types.ts";
 import { parseProcfile } from "./procfile.ts";
@@ -18,10 +18,12 @@ export type BuildPlan = {
   node?: NodePlan;
   python?: PythonPlan;
   go?: GoPlan;
-  /** The process types, where a Procfile says them. */
+  /** The process types whose commands the app's files say. */
   processTypes?: ProcessTypes;
+  /** The files name `web` without saying what it runs: it is chosen as without them, beside the others. */
+  opensWeb?: true;
   releaseCommand?: string;
-  /** Without process types of a Procfile: the first of these whose file is there after the build is `web`. */
+  /** Where nothing says what `web` runs: the first of these whose file is there after the build. */
   webChoices: WebChoice[];
   warnings: string[];
 };
@@ -64,6 +66,14 @@ export type GoPlan = {
   binaries: string[];
 };
 
+/** What the app's files say that detection need not find out. */
+export type SaidOfBuild = {
+  builder?: "auto" | "static" | undefined;
+  output?: string | undefined;
+  /** All process types; one without a command is to be found. */
+  processes?: Record<string, { command?: string }> | undefined;
+};
+
 export type Detected = { ok: true; plan: BuildPlan } | { ok: false; cause: Cause };
 
 /**
@@ -71,12 +81,15 @@ export type Detected = { ok: true; plan: BuildPlan } | { ok: false; cause: Cause
  *
  * Languages: each of package.json (Node), requirements.txt, pyproject.toml and the like (Python), go.mod (Go) that is there is installed
  * and built, in this order. `web`: the Procfile's word; else the first of Node, Python, Go, static files that knows one.
- * A Procfile that names only `release:` leaves the process types to detection.
+ * A Procfile that names only `release:` leaves the process types to detection. What the app's files say of processes wins.
  */
-export function detect(tree: SourceTree): Detected {
+export function detect(tree: SourceTree, said: SaidOfBuild = {}): Detected {
+  if (said.builder === "static") return detectStatic(tree, said.output);
   const procfile = procfileOf(tree);
   if (!procfile.ok) return procfile;
-  const { processTypes, releaseCommand } = procfile.procfile;
+  const { releaseCommand } = procfile.procfile;
+  const processTypes = said.processes ? withCommands(said.processes) : procfile.procfile.processTypes;
+  const opensWeb = said.processes?.web !== undefined && said.processes.web.command === undefined;
   const hasTypes = Object.keys(processTypes).length > 0;
 
   const node = detectNode(tree);
@@ -97,12 +110,41 @@ export function detect(tree: SourceTree): Detected {
     ...(python ? { python: python.plan } : {}),
     ...(go ? { go: go.plan } : {}),
     ...(hasTypes ? { processTypes } : {}),
+    ...(hasTypes && opensWeb ? { opensWeb } : {}),
     ...(releaseCommand === undefined ? {} : { releaseCommand }),
     webChoices,
     warnings: [...(node?.warnings ?? []), ...(python?.warnings ?? []), ...(go?.warnings ?? [])],
   };
-  if (!hasTypes && webChoices.length === 0) return { ok: false, cause: causeWithoutWeb(tree, node, python, go) };
+  if ((!hasTypes || opensWeb) && webChoices.length === 0)
+    return { ok: false, cause: causeWithoutWeb(tree, node, python, go) };
   return { ok: true, plan: withoutNeedlessNode(plan, tree) };
+}
+
+/** What a build script of package.json makes, if there is one, and a folder that is served. */
+function detectStatic(tree: SourceTree, output: string | undefined): Detected {
+  const node = detectNode(tree);
+  if (node && !node.ok) return node;
+  const builds = node?.plan.buildScript !== undefined;
+  const folders = output === undefined ? [...(builds ? builtFolders : []), ".", "public"] : [output];
+  return {
+    ok: true,
+    plan: {
+      ...(builds ? { node: node!.plan } : {}),
+      webChoices: folders.map((folder) => ({
+        kind: "static",
+        folder,
+        isSinglePage: builds,
+        needsFile: folder === "." ? "index.html" : `${folder}/index.html`,
+      })),
+      warnings: builds ? node!.warnings : [],
+    },
+  };
+}
+
+function withCommands(processes: NonNullable<SaidOfBuild["processes"]>): ProcessTypes {
+  return Object.fromEntries(
+    Object.entries(processes).flatMap(([type, { command }]) => (command === undefined ? [] : [[type, { command }]])),
+  );
 }
 
 /** What one language's detection answers: its plan, and what it would start as `web`. */
@@ -191,7 +233,7 @@ function hintOfNothing(tree: SourceTree): string {
     )
     .find((match) => match);
   if (folder)
-    return `${folder[2]} is in ${folder[1]}/: an app must lie at the root of its repository (git subtree push --prefix ${folder[1]} …)`;
+    return `${folder[2]} is in ${folder[1]}/: name the folder in a file zyndra.yml with the lines: version: 1, build: { root: ${folder[1]} }`;
   return procfileHint;
 }
 

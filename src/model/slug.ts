@@ -6,8 +6,8 @@ import { processTypePattern } from "./process-types.ts";
 export const slugManifestFile = ".zyndra-slug.json";
 
 /**
- * What a finished slug says of itself. `pathDirs` go in front of PATH, first one first, relative ones below the slug's
- * folder. `env` are defaults below the config vars: a config var of the same name wins.
+ * What a finished slug says of itself. `pathDirs` go in front of PATH, first one first, relative ones below the folder in
+ * which its commands run. `env` are defaults below the config vars: a config var of the same name wins.
  */
 export type SlugManifest = z.infer<typeof SlugManifest>;
 
@@ -15,6 +15,8 @@ const SlugManifest = z.object({
   formatVersion: z.literal(1),
   buildId: z.string(),
   commit: z.string(),
+  /** The folder below the slug's own in which its commands run; absent: that one. */
+  root: z.string().min(1).optional(),
   processTypes: z.record(z.string().regex(processTypePattern), z.object({ command: z.string().min(1) })),
   /** The Procfile's `release:` line. */
   releaseCommand: z.string().min(1).optional(),

@@ -6,9 +6,10 @@ import { UserError } from "../errors.ts";
 import type { Cause } from "../model/cause.ts";
 import { waitForAddons } from "./addons-ready.ts";
 import { ensureBuild } from "./build.ts";
+import { runAfterDeploy, runBeforeRollout } from "./hooks.ts";
 import { HandBack, type HeldApp } from "./lease.ts";
 import { applyMeanwhile } from "./meanwhile.ts";
-import { ensureRelease, runReleaseCommand } from "./release.ts";
+import { ensureRelease } from "./release.ts";
 import { goLive, putBackIfSwitched, rollOut } from "./rollout.ts";
 import { Cancelled, openStory, type Story } from "./story.ts";
 
@@ -31,13 +32,14 @@ export async function runDeploy(deps: Deps, held: HeldApp, deploy: DeployRow): P
     if (!ready.ok) return await story.end("failed", ready.cause);
     const release = await ensureRelease(story, build);
     if (release.unchanged) return await goLive(story, release.row);
-    const prepared = await runReleaseCommand(story, release);
+    const prepared = await runBeforeRollout(story, release);
     if (!prepared.ok) return await story.end("failed", prepared.cause);
 
     await meanwhile.stop();
     const rollout = await rollOut(story, release);
     if (!rollout.ok) return await story.end(rollout.cancelled ? "cancelled" : "failed", rollout.cause);
 
+    await runAfterDeploy(story, release);
     await goLive(story, release.row, rollout.revision);
   } catch (error) {
     await endBroken(story, error);

@@ -19,15 +19,17 @@ export type EffectiveConfig = {
  * attached comes last, since nobody may set a var of that name.
  */
 export async function readEffectiveConfig(
-  deps: Pick<Deps, "keyring">,
+  deps: Pick<Deps, "keyring" | "runtime">,
   db: Db,
-  app: Pick<AppRow, "id" | "orgId">,
+  app: Pick<AppRow, "id" | "orgId" | "name">,
   settings: AppSettings,
 ): Promise<EffectiveConfig> {
   const own = await readConfigVars(deps, db, app);
-  const said = Object.entries(settings.env ?? {}).flatMap(([name, { value, sync }]) =>
-    value !== undefined && (sync || !(name in own)) ? [[name, value] as const] : [],
-  );
+  const ofPlatform = { "app.name": app.name, "app.url": deps.runtime.edge.url(app.name) };
+  const said = Object.entries(settings.env ?? {}).flatMap(([name, { value, sync, from }]) => {
+    const holds = value ?? (from && ofPlatform[from]);
+    return holds !== undefined && (sync || !(name in own)) ? [[name, holds] as const] : [];
+  });
   const attached = await readAttachedVars(deps, db, app);
   const origins = [
     ...said.map(([name]) => [name, settings.origins?.[`env.${name}`] ?? "zyndra.yml"] as const),

@@ -21,8 +21,8 @@ export function maskerOf(...configs: EffectiveConfig[]): Masker {
  * be older than the last change.
  */
 export async function appMasker(
-  deps: Pick<Deps, "db" | "keyring">,
-  app: Pick<AppRow, "id" | "orgId">,
+  deps: Pick<Deps, "db" | "keyring" | "runtime">,
+  app: Pick<AppRow, "id" | "orgId" | "name">,
 ): Promise<Masker> {
   const { db } = deps.db;
   const key = await orgKeyOf(deps, db, app.orgId);

@@ -4,19 +4,21 @@ import type { Db } from "../db/client.ts";
 import { noteDeploy } from "../db/deploys.ts";
 import { findLiveRelease, findReleaseOf, insertRelease } from "../db/releases.ts";
 import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
-import type { Cause } from "../model/cause.ts";
-import { duration, shortId } from "../model/deploy.ts";
+import type { AppSettings } from "../model/app-settings.ts";
+import { shortId } from "../model/deploy.ts";
 import { readSnapshot, sealSnapshot } from "./config-snapshot.ts";
-import { type ConfigVars, changedNames, orgKeyOf } from "./config-vars.ts";
+import { changedNames, orgKeyOf } from "./config-vars.ts";
 import { type EffectiveConfig, readEffectiveConfig } from "./effective-config.ts";
 import type { Story } from "./story.ts";
-import { readWanted, releaseSpec } from "./wanted.ts";
 
 /** A release of this deploy, with its config vars in the clear. `unchanged` = it is live already, nothing is to be done. */
 export type MadeRelease = { row: ReleaseRow; config: EffectiveConfig; unchanged: boolean };
 
 /** Image + config vars as they are now → vN: the second chapter. */
-export async function ensureRelease(story: Story, built: { build: BuildRow }): Promise<MadeRelease> {
+export async function ensureRelease(
+  story: Story,
+  built: { build: BuildRow; settings: AppSettings },
+): Promise<MadeRelease> {
   const { deps, deploy } = story;
   await story.advance("releasing");
   const madeBefore = await deps.db.persist(({ db }) => findReleaseOf(db, deploy.id), story.held.signal);
@@ -25,7 +27,7 @@ export async function ensureRelease(story: Story, built: { build: BuildRow }): P
     story.hide(config);
     return { row: madeBefore, config, unchanged: false };
   }
-  const made = await story.commit((tx, app) => makeRelease(story, tx, app, built.build));
+  const made = await story.commit((tx, app) => makeRelease(story, tx, app, built));
   story.hide(made.config);
   if (made.unchanged) {
     story.write({ kind: "text", text: `v${made.row.version} has this config already` });
@@ -41,10 +43,9 @@ async function makeRelease(
   story: Story,
   tx: Db,
   app: AppRow,
-  build: BuildRow,
+  { build, settings }: { build: BuildRow; settings: AppSettings },
 ): Promise<MadeRelease & { summary: string }> {
   const { deps, deploy } = story;
-  const settings = build.settings ?? {};
   const config = await readEffectiveConfig(deps, tx, app, settings);
   // The answer to a first try may have been lost: then the release is there.
   const made = await findReleaseOf(tx, deploy.id);
@@ -74,7 +75,7 @@ async function makeRelease(
     createdBy: deploy.actorName,
   });
   await noteDeploy(tx, deploy.id, { releaseId: id });
-  return { row, config, unchanged: false, summary: configSummary(config.vars, live, changed) };
+  return { row, config, unchanged: false, summary: configSummary(config, live, changed) };
 }
 
 function describe(story: Story): string {
@@ -82,60 +83,15 @@ function describe(story: Story): string {
   return kind === "push" || kind === "deploy" ? `${shortId(commit!)} ${title}` : title;
 }
 
-/** `5 config vars, LOG_LEVEL changed since v11` */
-function configSummary(config: ConfigVars, live: ReleaseRow | null, changed: string[]): string {
-  const count = Object.keys(config).length;
-  const vars = count === 0 ? "no config vars" : count === 1 ? "1 config var" : `${count} config vars`;
-  if (!live || changed.length === 0) return vars;
+/** `5 config vars, 2 of them from zyndra.yml, LOG_LEVEL changed since v11` */
+function configSummary({ vars, origins }: EffectiveConfig, live: ReleaseRow | null, changed: string[]): string {
+  const count = Object.keys(vars).length;
+  const counted = count === 0 ? "no config vars" : count === 1 ? "1 config var" : `${count} config vars`;
+  const files = Object.values(origins).filter((origin) => !origin.startsWith("add-on "));
+  const names = [...new Set(files.map((origin) => origin.split(":")[0]))].join(" and ");
+  const said = files.length === 0 ? counted : `${counted}, ${files.length} of them from ${names}`;
+  if (!live || changed.length === 0) return said;
   const shown =
     changed.length > 4 ? `${changed.slice(0, 3).join(", ")} and ${changed.length - 3} more` : changed.join(", ");
-  return `${vars}, ${shown} changed since v${live.version}`;
-}
-
-/**
- * The release command, before the new release serves: at least once, never for a rollback. Its failure keeps the old
- * version, and the release is never live.
- */
-export async function runReleaseCommand(
-  story: Story,
-  release: MadeRelease,
-): Promise<{ ok: true } | { ok: false; cause: Cause }> {
-  const { deps, deploy, signal, write } = story;
-  const command = release.row.releaseCommand;
-  if (command === null || deploy.kind === "rollback" || deploy.releaseCommandDoneAt !== null) return { ok: true };
-  write({ kind: "text", text: command });
-  const last: string[] = [];
-  const timeout = AbortSignal.timeout(deps.limits.releaseMs);
-  const keepLast: typeof write = (line) => {
-    if (last.push(line.text) > 20) last.shift();
-    write(line);
-  };
-  try {
-    const wanted = await deps.db.persist(({ db }) => readWanted(db, story.held.app, release.row), story.held.signal);
-    const spec = releaseSpec(story.held.app, release, wanted);
-    const exitCode = await deps.runtime.processes.run(spec, command, keepLast, AbortSignal.any([signal, timeout]));
-    if (exitCode === 0) {
-      await story.note({ releaseCommandDone: true });
-      return { ok: true };
-    }
-    return {
-      ok: false,
-      cause: {
-        headline: "the release command failed",
-        detail: `${command}: exit ${exitCode}`,
-        hint: "mend it, commit, push again",
-        lastLines: last,
-      },
-    };
-  } catch (error) {
-    if (!timeout.aborted || signal.aborted) throw error;
-    return {
-      ok: false,
-      cause: {
-        headline: `the release command took longer than ${duration(deps.limits.releaseMs)}`,
-        detail: command,
-        lastLines: last,
-      },
-    };
-  }
+  return `${said}, ${shown} changed since v${live.version}`;
 }

@@ -63,7 +63,7 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
   };
   // Where the vars cannot be read, the chapter that needs them says so, and ends the deploy.
   const now = await deps.db
-    .persist(({ db }) => readEffectiveConfig(deps, db, { id: deploy.appId, orgId: deploy.orgId }, {}), held.signal)
+    .persist(({ db }) => readEffectiveConfig(deps, db, held.app, {}), held.signal)
     .catch((): EffectiveConfig => ({ vars: {}, origins: {} }));
   const hidden = [now];
   let masker = maskerOf(...hidden);

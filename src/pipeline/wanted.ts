@@ -32,9 +32,10 @@ export async function readWanted(
   const asked = await getFormation(db, held.id);
   const hosts = await listHosts(db, held.id);
   const volumes = await listVolumes(db, held.id);
-  const formation = effectiveFormation(release.processTypes, asked, saidFormation(release));
+  const said = saidFormation(release);
+  const formation = effectiveFormation(release.processTypes, asked, said);
   const neverAsked = Object.keys(formation).filter(
-    (type) => formation[type] === 0 && asked[type] === undefined && release.settings.processes?.[type] === undefined,
+    (type) => formation[type] === 0 && asked[type] === undefined && said[type] === undefined,
   );
   return {
     revision: app?.wantedRevision ?? 0,
@@ -84,6 +85,7 @@ export function releaseSpec(
     restarts: wanted.restarts,
     volumes: wanted.volumes,
     ...(processes.web?.health ? { healthPath: processes.web.health.path } : {}),
+    ...(processes.web?.health?.timeoutMs ? { healthTimeoutMs: processes.web.health.timeoutMs } : {}),
     ...(rollout.drainMs === undefined ? {} : { drainMs: rollout.drainMs }),
     stopGraceMs,
   };

@@ -5,6 +5,7 @@ import type { Log } from "../log.ts";
 import { clip } from "../model/names.ts";
 import { checkOut, measureTree, type TreeLimits, type TreeSize } from "./check-out.ts";
 import { type CommitRange, commitRange } from "./commit-range.ts";
+import { type FolderFiles, readFolder, type WantedFiles } from "./folder-files.ts";
 import { type GitProgram, runGit } from "./git.ts";
 import { defaultSearchPath, openGitProgram } from "./git-program.ts";
 import { sweepLeftovers } from "./leftovers.ts";
@@ -59,6 +60,8 @@ export type Repos = {
   objectType(appId: string, id: string, quarantineEnv?: Quarantine): Promise<ObjectType | null>;
   /** Counts a commit's files and their bytes. Throws UserError `too_large` as soon as a limit is passed. */
   measureTree(appId: string, commit: string, limits?: TreeLimits, quarantineEnv?: Quarantine): Promise<TreeSize>;
+  /** Some files of one folder of a commit, by their names; null where there is no such folder. "" is the commit's own. */
+  readFolder(appId: string, commit: string, folder: string, wanted: WantedFiles): Promise<FolderFiles | null>;
   /**
    * Writes a commit's files into an empty or missing folder, as `git checkout` would: `export-ignore` and `export-subst` have
    * no effect, submodules are empty folders, LFS files are pointers. Links are made, and never written through.
@@ -118,6 +121,7 @@ export async function openRepos(options: {
     resolveCommit: (appId, text) => resolveCommit(inRepo(appId), text),
     objectType: (appId, id, env) => objectType(inRepo(appId), id, env),
     measureTree: (appId, commit, limits, env) => measureTree(inRepo(appId), checkedId(commit), limits, env),
+    readFolder: (appId, commit, folder, wanted) => readFolder(inRepo(appId), checkedId(commit), folder, wanted),
     archiveInto: (appId, commit, into, signal) => checkOut(inRepo(appId), checkedId(commit), into, signal),
     sweepQuarantine: (sweep) => sweepLeftovers(folder, sweep?.olderThanMs, options.log),
     tidy: (appId, signal) => tidy(inRepo(appId), signal),

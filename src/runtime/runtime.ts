@@ -32,6 +32,8 @@ export type ReleaseSpec = {
   formation: Formation;
   /** GET this path until it answers 2xx or 3xx; absent: the port must accept a connection. */
   healthPath?: string;
+  /** How long it may take to answer; absent: the runtime's own limit. */
+  healthTimeoutMs?: number;
   /** Host names besides the app's own that lead to it. */
   hosts?: string[];
   /** A page is answered instead of the app, which goes on running. */

@@ -143,7 +143,7 @@ const maskForMs = 5_000;
 
 type Mask = { /** With what was looked up last. */ byNow(text: string): string; fresh(text: string): Promise<string> };
 
-async function openMask(deps: Pick<Deps, "db" | "keyring">, app: AppRow): Promise<Mask> {
+async function openMask(deps: Pick<Deps, "db" | "keyring" | "runtime">, app: AppRow): Promise<Mask> {
   let masker = await appMasker(deps, app);
   let madeAtMs = Date.now();
   return {

@@ -78,6 +78,13 @@ describe("a Node app", () => {
     expect(anew).toMatchObject({ ok: false, cause: { headline: "the package registry cannot be reached" } });
   });
 
+  test("is built with an empty cache each time, as its files say", { timeout: 120_000 }, async () => {
+    const { appId } = await built(requestOf(fixture("node-hello")));
+    const again = open();
+    await again.run({ ...requestOf(fixture("node-hello"), appId), settings: { build: { cache: false } } });
+    expect(again.texts()).not.toContain("dependencies from cache (package-lock.json has not changed)");
+  });
+
   test("shares its cache with no other app", { timeout: 120_000 }, async () => {
     await built(requestOf(fixture("node-hello")));
     const offline = open({ passEnv: { npm_config_registry: "http://127.0.0.1:9/", npm_config_fetch_retries: "0" } });

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -79,6 +79,95 @@ export function describeBuilder(name: string, create: () => Promise<BuilderUnder
       expect(build.output()).toContain(`teal ${request.commit}`);
     });
 
+    test("runs exactly the processes that the app's files name; web without a command is found as without them", async () => {
+      await using build = await open(create);
+      const source = files({
+        "package.json": JSON.stringify({ scripts: { start: "node server.js" } }),
+        Procfile: "web: ./not-this\nclock: ./nor-this\n",
+      });
+      const settings: BuildRequest["settings"] = {
+        processes: { web: {}, worker: { command: "node worker.js" } },
+        hooks: { release: { command: "./migrate" } },
+        origins: { "processes.worker.command": "zyndra.yml:4", "hooks.release": "zyndra.yml:7" },
+      };
+      const outcome = await build.run({ ...requestOf(source), settings });
+      expect(outcome).toMatchObject({ ok: true });
+      if (!outcome.ok) return;
+      expect(outcome.processTypes).toEqual({
+        web: { command: "node server.js" },
+        worker: { command: "node worker.js" },
+      });
+      expect(build.texts()).toContain("web: node server.js; zyndra.yml: worker, release");
+    });
+
+    test("builds anything whose processes are all named", async () => {
+      await using build = await open(create);
+      const settings: BuildRequest["settings"] = { processes: { web: { command: "./serve" } } };
+      const outcome = await build.run({ ...requestOf(files({ serve: "#!/bin/sh\n" })), settings });
+      expect(outcome).toMatchObject({ ok: true, processTypes: { web: { command: "./serve" } } });
+    });
+
+    test("builds the folder that is named, with what lies beside it", async () => {
+      await using build = await open(create);
+      const source = files({
+        "shared/word.txt": "hats",
+        "apps/shop/package.json": JSON.stringify({
+          scripts: { build: "cat ../../shared/word.txt", start: "node a.js" },
+        }),
+        "package.json": JSON.stringify({ scripts: { build: "echo wrong; exit 1", start: "x" } }),
+      });
+      const outcome = await build.run({ ...requestOf(source), settings: { build: { root: "apps/shop" } } });
+      expect(outcome).toMatchObject({ ok: true, processTypes: { web: { command: "node a.js" } } });
+      expect(build.output()).toContain("hats");
+    });
+
+    test.each(["nothing", "../..", "link", "file"])("refuses a folder that is none: %s", async (root) => {
+      await using build = await open(create);
+      const source: Source = async (intoDir, signal) => {
+        await files({ "real/index.html": "hats", file: "x" })(intoDir, signal);
+        await symlink("real", join(intoDir, "link"));
+      };
+      const outcome = await build.run({ ...requestOf(source), settings: { build: { root } } });
+      expect(outcome).toMatchObject({ ok: false, cause: { headline: `there is no folder ${root} to build` } });
+    });
+
+    test("serves the folder that is named, after what package.json builds", async () => {
+      await using build = await open(create);
+      const source = files({
+        "package.json": JSON.stringify({
+          scripts: { build: "mkdir -p site && echo hats > site/index.html", start: "node not-this.js" },
+        }),
+        Procfile: "web: ./nor-this\n",
+      });
+      const settings: BuildRequest["settings"] = { build: { builder: "static", output: "site" } };
+      const outcome = await build.run({ ...requestOf(source), settings });
+      expect(outcome).toMatchObject({ ok: true });
+      if (outcome.ok) expect(Object.keys(outcome.processTypes)).toEqual(["web"]);
+      if (outcome.ok) expect(outcome.processTypes.web!.command).toContain(" site");
+      const none = await build.run({
+        ...requestOf(source),
+        settings: { build: { builder: "static", output: "dist" } },
+      });
+      expect(none).toMatchObject({ ok: false, cause: { detail: "looked for dist/index.html" } });
+    });
+
+    test("gives the build its public variables, below the config vars", async () => {
+      await using build = await open(create);
+      const source = files({
+        "package.json": JSON.stringify({ scripts: { build: "echo $LEVEL $HAT", start: "x" } }),
+      });
+      const settings: BuildRequest["settings"] = { build: { args: { LEVEL: "3", HAT: "red" } } };
+      await build.run({ ...requestOf(source), env: { HAT: "teal" }, settings });
+      expect(build.output()).toContain("3 teal");
+    });
+
+    test("ends a build that takes longer than the app's files allow", async () => {
+      await using build = await open(create);
+      const source = files({ "package.json": JSON.stringify({ scripts: { build: "sleep 600", start: "x" } }) });
+      const outcome = await build.run({ ...requestOf(source), settings: { build: { timeoutMs: 2_000 } } });
+      expect(outcome).toMatchObject({ ok: false, cause: { headline: "the build took longer than 2.0 s" } });
+    });
+
     test("ends a build whose signal aborts, and rejects with the reason", async () => {
       await using build = await open(create);
       const source = files({
@@ -153,6 +242,7 @@ export function requestOf(unpackSource: Source, appId: string = randomUUID()): B
     commit: "3f2c1ab".padEnd(40, "0"),
     unpackSource,
     env: {},
+    settings: {},
     skipCache: false,
   };
 }

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, stat, statfs, writeFile } from "node:fs/promises";
+import { cp, lstat, mkdir, readdir, readFile, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { UserError } from "../../errors.ts";
 import { duration } from "../../model/deploy.ts";
@@ -136,7 +136,8 @@ async function buildWithin(
   const finished = await findSlug(slugDir);
   if (finished) return outcomeOf(image, finished);
 
-  const limit = AbortSignal.timeout(options.buildTimeoutMs);
+  const limitMs = request.settings.build?.timeoutMs ?? options.buildTimeoutMs;
+  const limit = AbortSignal.timeout(limitMs);
   const recent = new RecentLines(write);
   const story: BuildStory = {
     options,
@@ -154,8 +155,7 @@ async function buildWithin(
     return outcomeOf(image, await buildSlug(story));
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (limit.aborted)
-      return { ok: false, cause: causeOfTimeout(options.buildTimeoutMs, story.session?.running, recent.lines) };
+    if (limit.aborted) return { ok: false, cause: causeOfTimeout(limitMs, story.session?.running, recent.lines) };
     const cause = causeOfError(error);
     if (!cause) throw error;
     return { ok: false, cause };
@@ -191,17 +191,21 @@ async function buildSlug(story: BuildStory): Promise<SlugManifest> {
     throw error;
   });
 
-  const session = (story.session = openBuildSession(story, sourceDir));
-  const tree = await readSourceTree(sourceDir);
-  const detected = detect(tree);
+  const { root, ...said } = request.settings.build ?? {};
+  const appDir = await findAppDir(sourceDir, root);
+  const session = (story.session = openBuildSession(story, appDir));
+  const tree = await readSourceTree(appDir);
+  const detected = detect(tree, { ...said, processes: request.settings.processes });
   if (!detected.ok) throw new BuildFailure(detected.cause);
   const tools = await carryOut(session, detected.plan, tree);
-  const decided = await decideProcesses(sourceDir, detected.plan);
+  const decided = await decideProcesses(appDir, detected.plan);
 
   // Whatever the build left running could still write into the slug.
   await endProcesses({ mark: story.mark });
   const carriesManager = decided.callsManager && tools?.fetchedDir !== undefined;
-  await finishSlugFiles(session, detected.plan, decided, carriesManager ? tools.fetchedDir : undefined, slugDir);
+  const finalDir = join(slugDir, root ?? "");
+  await finishSlugFiles(session, detected.plan, decided, carriesManager ? tools.fetchedDir : undefined, finalDir);
+  write({ kind: "text", text: processLine(decided.processTypes, detected.plan, request.settings) });
   const sizeBytes = await sizeOf(sourceDir, signal);
   const summary = summaryOf(sizeBytes, session.dependencies);
   const manifest = manifestOf(story, detected.plan, decided, carriesManager, { sizeBytes, summary });
@@ -211,12 +215,26 @@ async function buildSlug(story: BuildStory): Promise<SlugManifest> {
   return manifest;
 }
 
+/** The folder of the commit that is built: a real one, since its files are read by the platform itself. */
+async function findAppDir(sourceDir: string, root = ""): Promise<string> {
+  let dir = sourceDir;
+  for (const name of root.split("/").filter((part) => part !== "")) {
+    dir = join(dir, name);
+    const facts = await lstat(dir).catch(() => undefined);
+    if (name === ".." || !facts?.isDirectory()) {
+      const detail = facts?.isSymbolicLink() ? "it is a symbolic link" : "the commit has no such folder";
+      throw new BuildFailure({ headline: `there is no folder ${root} to build`, detail, hint: "mend build.root" });
+    }
+  }
+  return dir;
+}
+
 async function prepareFolders({ options, places, request, workDir }: BuildStory): Promise<void> {
   const cacheDir = join(places.caches, request.appId);
   for (const dir of [places.slugs, places.builds, places.caches]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await removeAbandoned(places, request.appId, options.buildTimeoutMs);
   await refuseFullDisk(options);
-  if (request.skipCache) await removeTree(cacheDir);
+  if (request.skipCache || request.settings.build?.cache === false) await removeTree(cacheDir);
   await mkdir(cacheDir, { recursive: true, mode: 0o700 });
   await mkdir(workDir, { mode: 0o700 });
   await writeFile(join(workDir, appIdFile), request.appId, { mode: 0o600 });
@@ -228,9 +246,10 @@ function openBuildSession(
   sourceDir: string,
 ): BuildSession {
   const cacheDir = join(places.caches, request.appId);
+  const vars = { ...request.settings.build?.args, ...request.env };
   const nodeBinDir = options.nodeBinDir ?? dirname(process.execPath);
   const env = buildEnv({
-    configVars: request.env,
+    configVars: vars,
     passEnv: options.passEnv ?? {},
     appName: request.appName,
     commit: request.commit,
@@ -246,7 +265,7 @@ function openBuildSession(
     sourceDir,
     workDir,
     cacheDir,
-    configVars: request.env,
+    configVars: vars,
     nodeBinDir,
     env,
     write,
@@ -267,10 +286,10 @@ async function carryOut(session: BuildSession, plan: BuildPlan, tree: SourceTree
     ...(plan.python && python ? [pythonPlanLine(plan.python, python)] : []),
     ...(plan.go && go ? [goPlanLine(plan.go, go)] : []),
   ];
-  if (lines.length === 0)
-    lines.push(
-      plan.processTypes ? "Procfile alone: nothing to install or build" : "static files: nothing to install or build",
-    );
+  if (lines.length === 0) {
+    const isStatic = plan.processTypes === undefined;
+    lines.push(`${isStatic ? "static files" : "no known language"}: nothing to install or build`);
+  }
   const warnings = [
     ...plan.warnings,
     ...(plan.node ? [engineWarning(plan.node, nodeVersion)] : []),
@@ -312,15 +331,27 @@ async function finishSlugFiles(
   }
   if (managerDir) await cp(managerDir, join(ownDir, "tools"), { recursive: true, verbatimSymlinks: true });
   if (plan.python) await repointEditables(sourceDir, slugDir);
-  session.write({ kind: "text", text: processLine(decided.processTypes, plan) });
 }
 
-function processLine(processTypes: ProcessTypes, plan: BuildPlan): string {
-  if (plan.processTypes)
-    return `Procfile: ${[...Object.keys(processTypes), ...(plan.releaseCommand ? ["release"] : [])].join(", ")}`;
-  return Object.entries(processTypes)
-    .map(([type, { command }]) => `${type}: ${command}`)
-    .join(", ");
+/** `zyndra.yml: web, clock; Procfile: worker, release`; what detection has found with its command. */
+function processLine(
+  processTypes: ProcessTypes,
+  plan: BuildPlan,
+  { hooks, origins = {} }: BuildRequest["settings"],
+): string {
+  const fileOf = (path: string) => origins[path]?.split(":")[0] ?? "Procfile";
+  const detected = Object.entries(processTypes).filter(([type]) => !plan.processTypes?.[type]);
+  const said = Object.keys(plan.processTypes ?? {}).map((type) => ({
+    type,
+    file: fileOf(`processes.${type}.command`),
+  }));
+  if (hooks?.release ?? plan.releaseCommand) said.push({ type: "release", file: fileOf("hooks.release") });
+  return [
+    ...detected.map(([type, { command }]) => `${type}: ${command}`),
+    ...[...Map.groupBy(said, ({ file }) => file)].map(
+      ([file, types]) => `${file}: ${types.map(({ type }) => type).join(", ")}`,
+    ),
+  ].join("; ");
 }
 
 function manifestOf(
@@ -330,15 +361,17 @@ function manifestOf(
   carriesManager: boolean,
   built: { sizeBytes: number; summary: string },
 ): SlugManifest {
+  const root = request.settings.build?.root;
   return {
     formatVersion: 1,
     buildId: request.buildId,
     commit: request.commit,
+    ...(root === undefined ? {} : { root }),
     processTypes: decided.processTypes,
     ...(plan.releaseCommand === undefined ? {} : { releaseCommand: plan.releaseCommand }),
     pathDirs: [
       ...(plan.python ? [".venv/bin"] : []),
-      ...(plan.node ? ["node_modules/.bin"] : []),
+      ...(plan.node ? binFolders(root) : []),
       ...(plan.go ? ["bin"] : []),
       ...(carriesManager ? [`${ownFolder}/tools/node_modules/.bin`] : []),
       options.nodeBinDir ?? dirname(process.execPath),
@@ -350,6 +383,12 @@ function manifestOf(
     },
     ...built,
   };
+}
+
+/** Programs of the app's packages; those of a workspace lie in a folder above. */
+function binFolders(root = ""): string[] {
+  const above = root.split("/").filter((part) => part !== "");
+  return ["", ...above].map((_, level) => `${"../".repeat(level)}node_modules/.bin`);
 }
 
 function outcomeOf(image: string, { processTypes, releaseCommand, sizeBytes, summary }: SlugManifest): BuildOutcome {

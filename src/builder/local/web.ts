@@ -14,10 +14,11 @@ export type Decided = {
   callsManager: boolean;
 };
 
-/** The Procfile's process types; without them `web`, by the first choice whose file is there now. */
+/** The process types that the app's files say; `web`, where they leave it open, by the first choice whose file is there now. */
 export async function decideProcesses(sourceDir: string, plan: BuildPlan): Promise<Decided> {
-  const choice = plan.processTypes ? undefined : await firstMade(sourceDir, plan.webChoices);
-  const processTypes = plan.processTypes ?? { web: { command: commandOf(choice!) } };
+  const isOpen = plan.processTypes === undefined || plan.opensWeb;
+  const choice = isOpen ? await firstMade(sourceDir, plan.webChoices) : undefined;
+  const processTypes = { ...(choice ? { web: { command: commandOf(choice) } } : {}), ...plan.processTypes };
   const commands = [...Object.values(processTypes).map(({ command }) => command), plan.releaseCommand ?? ""].join("\n");
   return {
     processTypes,

@@ -1,7 +1,8 @@
 import type { AppSettings, ProcessSettings } from "../app-settings.ts";
+import { nearest } from "../names.ts";
 import { readProcfile } from "../procfile.ts";
 import { type AppJson, type FileWarning, parseAppJson } from "./app-json.ts";
-import { type FileFault, inOrder } from "./file-fault.ts";
+import { type FileFault, inOrder, type Place } from "./file-fault.ts";
 import { type FileContent, textOf } from "./file-text.ts";
 import { startReading } from "./shape.ts";
 import { parseYaml } from "./yaml-file.ts";
@@ -18,14 +19,34 @@ export type AppFiles = {
   "app.yml"?: FileContent | undefined;
   /** Names beside zyndra.yml, to notice one that was meant to be read. */
   names?: readonly string[];
+  /** The folder that is to be built is not in the commit. */
+  rootIsMissing?: boolean;
 };
+
+/** What was found in one folder: all names, and the contents of those that were asked for. */
+export type FilesOfFolder = { names: readonly string[]; files: ReadonlyMap<string, FileContent> };
+
+/** To be read in the repository's own folder, and in the one that is built. */
+export const wantedFiles = ["zyndra.yml", "app.yml", "Procfile", "app.json"];
+
+/** The files of both folders; null: there is no folder that could be built. */
+export function appFilesOf(top: FilesOfFolder, built: FilesOfFolder | null): AppFiles {
+  return {
+    "zyndra.yml": top.files.get("zyndra.yml"),
+    "app.yml": top.files.get("app.yml"),
+    Procfile: built?.files.get("Procfile"),
+    "app.json": built?.files.get("app.json"),
+    names: top.names,
+    rootIsMissing: built === null,
+  };
+}
 
 export type ReadAppFiles =
   | { ok: true; settings: AppSettings; warnings: FileWarning[] }
   | { ok: false; faults: FileFault[] };
 
 /** What zyndra.yml alone says. */
-export type ReadZyndraYml = { said: AppSettings; faults: FileFault[] };
+export type ReadZyndraYml = { said: AppSettings; faults: FileFault[] /** Of build.root. */; rootPlace?: Place };
 
 /**
  * What an app's files say: zyndra.yml before the Procfile before app.json; what none of them says, detection decides. All
@@ -37,7 +58,7 @@ export function readAppFiles(files: AppFiles, own: ReadZyndraYml = readZyndraYml
   const isStatic = said.build?.builder === "static";
   const procfile = isStatic ? undefined : readProcfileIn(`${folder}Procfile`, files.Procfile);
   const appJson = readAppJsonIn(`${folder}app.json`, files["app.json"]);
-  const faults = [...own.faults, ...(procfile?.faults ?? []), ...(appJson?.faults ?? [])];
+  const faults = [...own.faults, ...faultsOfRoot(files, own), ...(procfile?.faults ?? []), ...(appJson?.faults ?? [])];
   const merged = merge(said, procfile?.said ?? {}, appJson?.said ?? emptyAppJson);
   faults.push(...faultsOfMissingCommands(merged));
   if (faults.length > 0) return { ok: false, faults: inOrder(faults) };
@@ -68,7 +89,15 @@ export function readZyndraYml(files: Pick<AppFiles, "zyndra.yml" | "names">): Re
   const others = at.faults.filter(
     ({ line, column }) => !faults.some((one) => one.line === line && one.column === column),
   );
-  return { said, faults: [...faults, ...others] };
+  return { said, faults: [...faults, ...others], rootPlace: at.places.get("build.root") };
+}
+
+function faultsOfRoot({ rootIsMissing, names = [] }: AppFiles, { said, rootPlace }: ReadZyndraYml): FileFault[] {
+  const root = said.build?.root;
+  if (!rootIsMissing || root === undefined || !rootPlace) return [];
+  const meant = nearest(root, names);
+  const suggestion = meant ? `did you mean ${meant}?` : `beside zyndra.yml there are: ${names.slice(0, 12).join(", ")}`;
+  return [{ file: "zyndra.yml", ...rootPlace, text: root, problem: `the commit has no folder ${root}`, suggestion }];
 }
 
 const emptyFile: FileFault = {

@@ -26,14 +26,17 @@ export type Ground = {
   limits: KeeperLimits;
 };
 
+/** `dir` is where its commands run. */
 export type Slug = { dir: string; manifest: SlugManifest };
 
 /** The slug of a release, or undefined if its files are gone. */
 export async function findSlug(ground: Ground, spec: ReleaseSpec): Promise<Slug | undefined> {
   const dir = slugFolder(ground.slugsDir, spec.image);
   const text = await readIfThere(join(dir, slugManifestFile));
+  if (text === undefined) return undefined;
+  const manifest = parseSlugManifest(text);
   // The real path, as programs name their files by it.
-  return text === undefined ? undefined : { dir: await realpath(dir), manifest: parseSlugManifest(text) };
+  return { dir: await realpath(join(dir, manifest.root ?? "")), manifest };
 }
 
 /** A process that is about to be started: with an id of its own, a folder, and a port if it is a web process. */

@@ -104,7 +104,10 @@ async function waitForOne(
     const crash = await crashOf(start, process, status, startedAt);
     if (crash) return { kind: "failed", cause: crash };
     if (status?.state === "up") {
-      const limitMs = Math.min(healthAnswerLimitMs, Math.max(firstLookMs, deadline - Date.now()));
+      const limitMs = Math.min(
+        start.spec.healthTimeoutMs ?? healthAnswerLimitMs,
+        Math.max(firstLookMs, deadline - Date.now()),
+      );
       last = await probe(start, process, status, limitMs);
       if (last.ready) return { kind: "healthy", how: last.how, starts: status.starts };
     }
