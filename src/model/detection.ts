@@ -227,13 +227,18 @@ function hintOfNothing(tree: SourceTree): string {
   if (tree.paths.has("Dockerfile")) {
     return "Dockerfiles are not built on this machine itself: add a Procfile with a line such as: web: ./start-it --port $PORT";
   }
-  const folder = [...tree.paths]
+  const [nearest] = [...tree.paths]
     .map((path) =>
-      /^([^/]+)\/(package\.json|requirements\.txt|pyproject\.toml|go\.mod|Procfile|index\.html)$/.exec(path),
+      /^((?:[^/]+\/)*[^/]+)\/(package\.json|requirements\.txt|pyproject\.toml|go\.mod|Procfile|index\.html)$/.exec(
+        path,
+      ),
     )
-    .find((match) => match);
-  if (folder)
-    return `${folder[2]} is in ${folder[1]}/: name the folder in a file zyndra.yml with the lines: version: 1, build: { root: ${folder[1]} }`;
+    .filter((match) => match !== null)
+    .sort(([, left], [, right]) => left!.split("/").length - right!.split("/").length || (left! < right! ? -1 : 1));
+  if (nearest) {
+    const [, folder, file] = nearest;
+    return `${file} is in ${folder}/: a zyndra.yml with the two lines "version: 1" and "build: { root: ${folder} }" names the folder`;
+  }
   return procfileHint;
 }
 
