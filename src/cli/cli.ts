@@ -97,7 +97,7 @@ export const ownCommands: OwnCommand[] = [
   },
   {
     usage: "help [COMMAND]",
-    summary: "List the commands, or explain one",
+    summary: "List the commands, or explain one or a topic; with --all list every one",
     run: async (call) => (await import("./help.ts")).help(call),
   },
 ];

@@ -9,7 +9,7 @@ import { asCalled, drawNote, paint } from "./draw.ts";
 import { findServer } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
-/** `help [COMMAND]`: what this program does itself, and what the server says that it can be asked for. */
+/** `help [COMMAND]`, `help TOPIC`, `help --all`: what this program does itself, and what the server says that it can be asked for. */
 export async function help({ world, words, asJson }: Call): Promise<number> {
   const [, ...wanted] = words;
   const own = findOwn(wanted)?.own;
@@ -20,7 +20,7 @@ export async function help({ world, words, asJson }: Call): Promise<number> {
     return exitCodes.ok;
   }
   const [first, second] = wanted;
-  if (first === undefined) return overview(world, described);
+  if (first === undefined || first === "--all") return overview(world, described, first !== undefined);
   const spaced = second === undefined ? undefined : commandCalled(`${first}:${second}`, described);
   if (spaced) return explain(world, spaced);
   const command = commandCalled(first, described);
@@ -51,7 +51,7 @@ function explainOwn(world: World, own: OwnCommand): number {
 function explainTopic(world: World, topic: string, commands: CommandDescription[], isMore: boolean): number {
   const write = (text: string) => world.stdout.write(`${text}\n`);
   write(isMore ? `\nMore about ${topic}:` : `About ${topic}:`);
-  const rows = commands.map(({ usage, summary }): Row => [`  ${usage}`, summary]);
+  const rows = commands.map(commandRow);
   for (const line of twoColumns(rows, widthFor(rows))) write(line);
   write(`\n${world.calledAs} help ${commands[0]!.name} explains that one.`);
   return exitCodes.ok;
@@ -70,23 +70,26 @@ async function describe(world: World): Promise<CommandDescription[] | undefined>
   }
 }
 
-function overview(world: World, described: CommandDescription[] | undefined): number {
+function overview(world: World, described: CommandDescription[] | undefined, isWhole: boolean): number {
   const { stdout } = world;
   const write = (text: string) => stdout.write(`${text}\n`);
   write(`${paint(stdout, "bold", "Zyndra")} ${world.version}: git push zyndra main puts an app on the air`);
   write("");
   write(`Usage: ${world.calledAs} COMMAND WORDS...`);
-  const shownOwn = ownCommands.filter((command) => !command.hidden);
-  const shown = groups(shownOwn, described).map((group) =>
-    group.map(({ usage, summary }) => [`  ${usage}`, summary] as Row),
-  );
+  const own = ownCommands.filter((command) => !command.hidden);
+  const { topics, alone } = groups(described);
+  const ofServer = isWhole
+    ? [...topics, alone].map((group) => group.map(commandRow))
+    : [alone.map(commandRow), topics.map(topicRow)];
+  const shown = [own.map(commandRow), ...ofServer].filter((rows) => rows.length > 0);
   const width = widthFor(shown.flat());
   for (const rows of shown) {
     write("");
     for (const line of twoColumns(rows, width)) write(line);
   }
   write("");
-  for (const note of notes) for (const line of wrap(note, pageWidth)) write(line);
+  const allNotes = topics.length > 0 && !isWhole ? [asCalled(world, topicNote(topics[0]!)), ...notes] : notes;
+  for (const note of allNotes) for (const line of wrap(note, pageWidth)) write(line);
   if (described === undefined) {
     write("");
     write(asCalled(world, "The server knows the other commands: zyndra login URL first."));
@@ -101,13 +104,32 @@ const notes = [
   "Exit codes: 0 done, 1 refused or failed, 2 wrongly typed, 130 interrupted; of run the command's own.",
 ];
 
+type Topic = CommandDescription[];
+
 /** What begins alike stands together, in the order in which it comes. */
-function groups(own: OwnCommand[], described: CommandDescription[] = []): { usage: string; summary: string }[][] {
-  const byTopic = Map.groupBy(described, ({ name }) => name.split(":")[0]!);
-  const topics = [...byTopic.values()];
-  const alone = topics.filter((group) => group.length === 1).flat();
-  const together = topics.filter((group) => group.length > 1);
-  return [own, ...together, ...(alone.length > 0 ? [alone] : [])];
+function groups(described: CommandDescription[] = []): { topics: Topic[]; alone: CommandDescription[] } {
+  const byTopic = [...Map.groupBy(described, topicOf).values()];
+  return {
+    topics: byTopic.filter((group) => group.length > 1),
+    alone: byTopic.filter((group) => group.length === 1).flat(),
+  };
+}
+
+const topicOf = ({ name }: CommandDescription) => name.split(":")[0]!;
+
+function commandRow({ usage, summary }: { usage: string; summary: string }): Row {
+  return [`  ${usage}`, summary];
+}
+
+/** `config:  list, set, unset, get` */
+function topicRow(topic: Topic): Row {
+  const words = topic.flatMap(({ name }) => name.split(":")[1] ?? []);
+  return [`  ${topicOf(topic[0]!)}:`, words.join(", ")];
+}
+
+function topicNote(topic: Topic): string {
+  const word = topicOf(topic[0]!);
+  return `zyndra help ${word} tells of all that begins with ${word}:, zyndra help --all of everything.`;
 }
 
 function explain(world: World, command: CommandDescription): number {

@@ -108,10 +108,10 @@ export const destroyApp = defineCommand({
       await ring(tx, cancelTopic(deploy.id));
     }
     await insertRing(tx, app);
-    return { name: app.name, appId: app.id, after: await lastEventSeq(tx, appTopic(app.id)) };
+    return { appName: app.name, appId: app.id, after: await lastEventSeq(tx, appTopic(app.id)) };
   },
-  view: ({ name }) => ({ text: `${name} is being removed` }),
-  follow: ({ name, appId, after }) => ({ kind: "app", appName: name, appId, until: "destroyed", after }),
+  view: ({ appName }) => ({ text: `${appName} is being removed` }),
+  follow: ({ appName, appId, after }) => ({ kind: "app", appName, appId, until: "destroyed", after }),
 });
 
 /** `3 min ago` */

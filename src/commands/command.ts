@@ -163,7 +163,7 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     const renamed = command.renamed?.(result);
     return {
       view: command.view(result, parsed),
-      data: result,
+      data: dataOf(result),
       ...(renamed ? { renamed } : {}),
       ...(follow ? { follow } : {}),
     };
@@ -171,6 +171,13 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     await auditEnding(deps, command, actor, { subject, input, changes, error });
     throw error;
   }
+}
+
+/** What a program gets of a result: the app is `app` everywhere, and what only `follow` needs is left out. */
+function dataOf(result: unknown): unknown {
+  if (result === null || typeof result !== "object" || !("appName" in result)) return result;
+  const { appName, appId: _, after: __, revision: ___, ...facts } = result as Record<string, unknown>;
+  return { app: appName, ...facts };
 }
 
 /** Plain readings leave no trace, unless they were not allowed. */
@@ -199,10 +206,10 @@ function parseInput(command: Command, rawInput: unknown): Record<string, unknown
 
 function issueSentence(issue: z.core.$ZodIssue): string {
   const field = issue.path.join(".");
-  if (issue.code === "invalid_type" && issue.input === undefined) return `${field} is missing`;
   if (issue.code === "unrecognized_keys") return `${issue.keys.map((key) => `"${key}"`).join(", ")} is not known here`;
-  if (issue.code === "invalid_type") return `${field} must be ${issue.expected}`;
-  return issue.message;
+  // What the field says itself is better than what zod says of every field.
+  if (issue.code !== "invalid_type" || !issue.message.startsWith("Invalid input")) return issue.message;
+  return issue.message.endsWith("received undefined") ? `${field} is missing` : `${field} must be ${issue.expected}`;
 }
 
 function subjectOf(input: unknown): string | undefined {

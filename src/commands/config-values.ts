@@ -68,6 +68,8 @@ export const listConfig = defineCommand({
   },
 });
 
+const whichVar = "which config var? For example: DATABASE_URL";
+
 export const getConfig = defineCommand({
   name: "config:get",
   summary: "Print the value of a config var, for scripts; with --reveal, to admins and owners",
@@ -76,7 +78,7 @@ export const getConfig = defineCommand({
   changes: false,
   input: z.strictObject({
     app: ExistingApp,
-    names: z.array(z.string().max(200)).min(1, "which config var? For example: DATABASE_URL"),
+    names: z.array(z.string().max(200), { error: whichVar }).min(1, whichVar),
     reveal: z.boolean().default(false),
   }),
   words: { positional: ["app", "names"], rest: true, flags: { reveal: revealFlag } },

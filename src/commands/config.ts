@@ -51,6 +51,8 @@ export const setConfig = defineCommand({
   follow: (result, { detach }) => followConfig(result, detach),
 });
 
+const whichVars = "which config vars? For example: LOG_LEVEL";
+
 export const unsetConfig = defineCommand({
   name: "config:unset",
   summary: "Remove config vars; what is live is released again without them",
@@ -59,7 +61,7 @@ export const unsetConfig = defineCommand({
   changes: true,
   input: z.strictObject({
     app: ExistingApp,
-    names: z.array(ConfigName).min(1, "which config vars? For example: LOG_LEVEL"),
+    names: z.array(ConfigName, { error: whichVars }).min(1, whichVars),
     detach: z.boolean().default(false),
   }),
   words: { positional: ["app", "names"], rest: true, flags: { detach: detachFlag } },

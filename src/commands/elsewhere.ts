@@ -36,6 +36,8 @@ const otherWords: Record<string, string> = {
   maintenance: "maintenance:report maintenance:status",
   "domains:list": "domains:report domains:ls domains:show",
   "domains:remove": "domains:rm domains:delete",
+  "cron:list": "cron:ls cron:report scheduler:list jobs",
+  "cron:runs": "cron:logs cron:history",
   "addons:list": "addons:ls pg:info pg postgres:list postgres databases",
   "addons:info": "addons:show postgres:info",
   "addons:create": "addons:add",
@@ -121,10 +123,14 @@ const answers: [words: string, answer: Answer][] = [
     { say: "a process is ended by starting it anew, or by running fewer", type: "zyndra ps:scale APP web-1" },
   ],
   ["checks:* healthcheck:*", { say: "a health check stands in zyndra.yml: processes.web.health" }],
+  [
+    "cron:add cron:set cron:create cron:edit cron:remove scheduler:add scheduler:*",
+    { say: "what runs when stands in the app's zyndra.yml, under cron", type: "zyndra cron APP" },
+  ],
   // The way in
   ["certs:* certificates:* letsencrypt:* tls:* ssl:*", { say: noTls }],
   [
-    "proxy:* ports:* nginx:* caddy:* traefik:* haproxy:* network:* docker-options:* scheduler:*",
+    "proxy:* ports:* nginx:* caddy:* traefik:* haproxy:* network:* docker-options:*",
     { say: ownPort, type: "zyndra apps:info APP" },
   ],
   ["http-auth:* redirect:*", { say: "who may see a page is the app's own business in this version" }],

@@ -7,7 +7,7 @@ import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 
 const Label = z
-  .string()
+  .string({ error: "what is the token called?" })
   .trim()
   .min(1, "what is the token called?")
   .max(60, "a token's label has 60 characters at most");
@@ -59,7 +59,7 @@ export const revoke = defineCommand({
   examples: ["tokens:revoke laptop"],
   needs: "viewer",
   changes: true,
-  input: z.strictObject({ token: z.string().min(1, "which token?").max(100) }),
+  input: z.strictObject({ token: z.string({ error: "which token?" }).min(1, "which token?").max(100) }),
   words: { positional: ["token"] },
   auditInput: ({ token }) => ({ token: clip(token, 20) }),
   async run({ tx, actor }, { token }) {

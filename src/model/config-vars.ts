@@ -43,7 +43,7 @@ export function valueFault(name: string, value: string): string | undefined {
 
 /** `LOG_LEVEL=debug GREETING=hi`: everything after the first `=` is the value. */
 export const ConfigAssignments = z
-  .array(z.string())
+  .array(z.string(), { error: "which config vars? For example: LOG_LEVEL=debug" })
   .min(1, "which config vars? For example: LOG_LEVEL=debug")
   .transform((words, context): Record<string, string> => {
     const assignments: Record<string, string> = {};

@@ -10,7 +10,7 @@ export const appNameRule =
   "an app's name has 1 to 30 lower-case letters, digits and hyphens, starts with a letter and does not end with a hyphen";
 
 export const AppName = z
-  .string()
+  .string({ error: "what is the app to be called?" })
   .regex(appNamePattern, { error: (issue) => `"${clip(String(issue.input))}" is not a good name: ${appNameRule}` })
   .refine((name) => !reservedNames.has(name), {
     error: (issue) => `"${String(issue.input)}" is a name that Zyndra keeps for itself: choose another`,

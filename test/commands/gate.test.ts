@@ -123,6 +123,19 @@ describe.each(commands.map((command) => [command.name, command] as const))("%s",
   });
 });
 
+test("what is missing is asked for, in the field's own words where it has some", async () => {
+  const asked = (name: string, input = {}) => platform.ask(name, input).then(String, ({ message }) => message);
+  expect(await asked("ps")).toBe("which app?");
+  expect(await asked("apps:create")).toBe("what is the app to be called?");
+  expect(await asked("config:set", { app: "shop" })).toBe("which config vars? For example: LOG_LEVEL=debug");
+  expect(await asked("config:list", { app: "shop", reveal: "yes" })).toBe("reveal must be boolean");
+});
+
+test("a program finds the app under one name, and nothing that only the command line needs", async () => {
+  const { data } = await platform.ask("ps:scale", { app: "shop", changes: ["web=1"] });
+  expect(data).toEqual({ app: "shop", isLive: false, formation: { web: 1 } });
+});
+
 test("a wrong app is answered with the nearest that exists", async () => {
   await expect(platform.ask("ps", { app: "shpo" })).rejects.toMatchObject({
     message: 'no app is called "shpo". Did you mean shop?',

@@ -26,7 +26,7 @@ test("ps:scale without a change shows what is to run, and leaves no trace", asyn
   const before = await rows();
   const shown = await platform.ask("ps:scale", { app: "shop" });
   expect(shown.view.text).toBe("web=1 worker=0");
-  expect(shown.data).toMatchObject({ appName: "shop", formation: { web: 1, worker: 0 } });
+  expect(shown.data).toEqual({ app: "shop", isLive: true, formation: { web: 1, worker: 0 } });
   expect(shown.follow).toBeUndefined();
   expect(await rows()).toBe(before);
 });

@@ -285,6 +285,14 @@ describe("help", () => {
     for (const line of out.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
   });
 
+  test("has a line for each topic, and with --all one for each command", async () => {
+    await logIn();
+    expect((await zyndra("help")).out).toMatch(/^ {2}apps: +list, destroy, rename$/m);
+    const { out } = await zyndra("help --all");
+    expect(out).toMatch(/^ {2}apps:destroy APP +Remove an app$/m);
+    for (const line of out.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
+  });
+
   test("explains one command, by its name, another word for it, or with --help", async () => {
     await logIn();
     const { out } = await zyndra("help break");
