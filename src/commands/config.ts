@@ -112,7 +112,10 @@ async function release({ deps, tx, actor }: CommandContext, app: AppRow, changed
 async function unreleasedNames(deps: Deps, tx: Db, app: AppRow): Promise<string[]> {
   const live = await findLiveRelease(tx, app);
   if (!live || (await listUnfinished(tx, app.id)).length > 0) return [];
-  return changedNames(ownVars(await readSnapshot(deps, tx, live)), await readConfigVars(deps, tx, app));
+  const { vars, origins } = await readSnapshot(deps, tx, live);
+  // What the app's files say in place of a var that is set is released as they say it.
+  const isOwn = (name: string) => origins[name] === undefined;
+  return changedNames(ownVars({ vars, origins }), await readConfigVars(deps, tx, app)).filter(isOwn);
 }
 
 function unmaskedNames(vars: ConfigVars): string[] {

@@ -25,7 +25,7 @@ const otherWords: Record<string, string> = {
   "config:get": "env:get vars:get",
   "config:import": "env:import secrets:import",
   "config:export": "env:export",
-  "ps:list": "ps:report ps:inspect ps:ls processes dynos dyno:list formation",
+  "ps:list": "run:list ps:report ps:inspect ps:ls processes dynos dyno:list formation",
   "ps:scale": "dyno:scale ps:set formation:set",
   "ps:restart": "dyno:restart ps:restart:all dyno:kill ps:kill bounce",
   "ps:stop": "dyno:stop apps:stop",
@@ -108,7 +108,7 @@ const answers: [words: string, answer: Answer][] = [
     { say: "nothing scales by itself in this version", type: "zyndra ps:scale APP web=2" },
   ],
   [
-    "ps:exec ps:ssh ssh exec enter console bash shell",
+    "ps:exec ps:ssh run:inside ssh exec enter console bash shell",
     {
       say: "nobody enters a process that runs; a fresh one beside it has the same files and config",
       type: "zyndra run APP -it bash",

@@ -36,9 +36,9 @@ type Deploy = { number: number; status: string; title: string };
 const deploys = async () =>
   ((await ask("deploys")).data as Deploy[]).map(({ number, status, title }) => `#${number} ${status} ${title}`);
 
-async function goLive(): Promise<void> {
+async function goLive(files: Record<string, string> = { "a.txt": name }): Promise<void> {
   await using pusher = await newPusher(`http://ana:${platform.token}@127.0.0.1:${platform.port}/${name}.git`);
-  await pusher.commit({ "a.txt": name }, "Sell hats");
+  await pusher.commit(files, "Sell hats");
   await pusher.push("main");
 }
 
@@ -96,6 +96,20 @@ describe("config:set", () => {
     runtime.reset();
     expect(await set("A=1")).toBe(`A is as before on ${name}; deploy #3 releases what was not released yet`);
     await eventually(async () => expect((await deploys())[0]).toBe("#3 live config: A"));
+  });
+
+  test("of a var that the app's files overrule is nothing to release, and its origin is told", async () => {
+    await set("LEVEL=debug", "MODE=fast");
+    const env = "  LEVEL: { value: info, sync: true }\n  MODE: slow\n  GREETING: hi\n";
+    await goLive({ "zyndra.yml": `version: 1\nenv:\n${env}` });
+    expect(await set("LEVEL=debug")).toBe(`LEVEL is as before on ${name}; nothing to release`);
+    expect((await ask("config", { reveal: true })).data).toMatchObject([
+      { name: "GREETING", value: "hi", origin: "zyndra.yml:5", updatedBy: null },
+      { name: "LEVEL", value: "info", origin: "zyndra.yml:3", updatedBy: null },
+      { name: "MODE", value: "fast", origin: null, updatedBy: "ana" },
+    ]);
+    const { view } = await ask("config:export", { reveal: true });
+    expect(view.raw).toBe("MODE=fast\n# GREETING comes from zyndra.yml:5\n# LEVEL comes from zyndra.yml:3\n");
   });
 
   test("sets and unsets in one release, for a file that replaces what there is", async () => {
