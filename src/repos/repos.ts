@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { appendFile, mkdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { appendFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Log } from "../log.ts";
 import { clip } from "../model/names.ts";
 import { checkOut, measureTree, type TreeLimits, type TreeSize } from "./check-out.ts";
@@ -155,10 +155,13 @@ async function removeRepo(gitDir: string): Promise<void> {
   try {
     await rename(gitDir, doomed);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
-  await rm(doomed, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
+  // All that stand aside: a removal before may have been cut short, and what is said to be gone must be.
+  const folder = dirname(gitDir);
+  const aside = (await readdir(folder)).filter((name) => name.startsWith(`${basename(gitDir)}.removed-`));
+  const options = { recursive: true, force: true, maxRetries: 3, retryDelay: 100 };
+  await Promise.all(aside.map((name) => rm(join(folder, name), options)));
 }
 
 async function listDeployRefs(repository: Repository): Promise<{ number: number; commit: string }[]> {

@@ -8,6 +8,7 @@ import {
   readdir,
   readFile,
   readlink,
+  rename,
   rm,
   symlink,
   utimes,
@@ -53,6 +54,13 @@ describe("repositories", () => {
     expect(new Set(made)).toEqual(new Set([repos.gitDir(id)]));
     expect(await readFile(join(made[0]!, "HEAD"), "utf8")).toBe("ref: refs/heads/main\n");
     await repos.removeRepo(id);
+    await repos.removeRepo(id);
+    expect((await readdir(join(dataDir, "repos"))).filter((name) => name.includes(id))).toEqual([]);
+  });
+
+  test("whose removal was cut short are removed when that is asked for again", async () => {
+    const id = "half-gone";
+    await rename(await repos.ensureRepo(id), `${repos.gitDir(id)}.removed-0123456789ab`);
     await repos.removeRepo(id);
     expect((await readdir(join(dataDir, "repos"))).filter((name) => name.includes(id))).toEqual([]);
   });
