@@ -1,10 +1,10 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CronEntry } from "../../src/model/app-settings.ts";
 import { webApp } from "../support/apps.ts";
 import { eventually } from "../support/eventually.ts";
 import { type TestPlatform, testPlatform } from "../support/platform.ts";
 import { newPusher, type Pusher } from "../support/pusher.ts";
+import { readLog } from "../support/read-log.ts";
 
 let platform: TestPlatform;
 let pusher: Pusher;
@@ -22,23 +22,8 @@ afterAll(async () => {
   await platform?.[Symbol.asyncDispose]();
 });
 
-/** What `zyndra logs shop --process …` shows. */
-async function logOf(process: string): Promise<string[]> {
-  const response = await fetch(`${platform.url}/api/apps/shop/logs?lines=100&process=${process}`, {
-    headers: { authorization: `Bearer ${platform.token}` },
-  });
-  return [...(await response.text()).matchAll(/^data: (.*)$/gm)].flatMap(
-    ([, data]) => (JSON.parse(data!) as { text?: string }).text ?? [],
-  );
-}
-
 type Run = { name: string; status: string; exitCode: number | null; reason: string | null };
 const runs = async () => (await platform.ask("cron:runs", { app: "shop" })).data as Run[];
-
-async function haveEntries(entries: CronEntry[]): Promise<void> {
-  await platform.deps.db.db.execute(sql`
-    update releases set settings = ${JSON.stringify({ cron: entries })}::jsonb, live_at = ${clock.toISOString()}`);
-}
 
 test("a cron entry runs in the app's image and environment when it is due, and writes into the app's log, masked", async () => {
   await pusher.commit({
@@ -48,14 +33,16 @@ test("a cron entry runs in the app's image and environment when it is due, and w
       console.log("I am", ZYNDRA_PROCESS, "of", ZYNDRA_RELEASE_VERSION, "with", API_KEY);
       console.error("no hats left");
       process.exitCode = Number(process.argv[2]);`,
+    "zyndra.yml": `
+      version: 1
+      cron:
+        - { name: good, schedule: "0 3 * * *", command: node report.js 0 }
+        - { name: bad, schedule: "0 3 * * *", command: node report.js 3 }
+        - { name: slow, schedule: "0 3 * * *", command: "echo begun; sleep 600", timeout: 1.5s }`,
   });
   expect((await pusher.push("main")).exitCode).toBe(0);
-  const report = { schedule: "0 3 * * *", overlap: "forbid" } as const;
-  await haveEntries([
-    { ...report, name: "good", command: "node report.js 0" },
-    { ...report, name: "bad", command: "node report.js 3" },
-    { ...report, name: "slow", command: "echo begun; sleep 600", timeoutMs: 1_500 },
-  ]);
+  // It went live by the real clock, far ahead of the one of this test.
+  await platform.deps.db.db.execute(sql`update releases set live_at = ${clock.toISOString()}`);
   // The app need not run for it.
   await platform.ask("ps:scale", { app: "shop", changes: ["web=0"] });
   clock = new Date("2024-03-04T03:00:00.010Z");
@@ -68,12 +55,12 @@ test("a cron entry runs in the app's image and environment when it is due, and w
   expect((await runs()).find(({ name }) => name === "bad")).toMatchObject({ status: "failed", exitCode: 3 });
   expect((await runs()).find(({ name }) => name === "slow")).toMatchObject({ status: "failed", exitCode: null });
 
-  const log = await logOf("cron.bad");
+  const log = await readLog(platform, "shop", "cron.bad");
   expect(log).toHaveLength(3);
   expect(log).toContainEqual(expect.stringMatching(/^I am cron\.bad of v1 with \S*API_KEY/));
   expect(log).toContain("no hats left");
   expect(log[2]).toMatch(/^zyndra: exit 3 after \d+(\.\d)? s$/);
-  expect(await logOf("cron.slow")).toEqual([
+  expect(await readLog(platform, "shop", "cron.slow")).toEqual([
     "begun",
     expect.stringMatching(/^zyndra: ended after \d+(\.\d)? s: it may take 1\.5 s$/),
   ]);

@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { stopEverything } from "../../src/platform.ts";
 import { webApp } from "../support/apps.ts";
@@ -33,14 +32,17 @@ beforeEach(async () => {
   token = await claimSpawned(platform);
   await ask("apps:create", { app: "shop" });
   pusher = await newPusher(`http://ana:${token}@127.0.0.1:${port}/shop.git`);
-  await pusher.commit(webApp("hats"));
+  await pusher.commit({
+    ...webApp("hats"),
+    "zyndra.yml": `
+      version: 1
+      cron:
+        - name: long
+          schedule: "0 0 1 1 *"
+          command: echo $$ >> ${join(folder, "pids")}; sleep 600
+          retries: 3`,
+  });
   expect((await pusher.push("main")).exitCode).toBe(0);
-  const command = `echo $$ >> ${join(folder, "pids")}; sleep 600`;
-  const cron = [{ name: "long", schedule: "0 0 1 1 *", command, overlap: "forbid", retries: 3 }];
-  const client = new pg.Client(database.url);
-  await client.connect();
-  await client.query("update releases set settings = $1", [JSON.stringify({ cron })]);
-  await client.end();
 });
 
 afterEach(async () => {

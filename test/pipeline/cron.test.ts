@@ -163,12 +163,13 @@ describe("a due moment", () => {
 
   test("of an entry that a deploy brings is met at once, of one that it takes away not at all", async () => {
     await haveEntries([report]);
-    await execute(sql`update builds set settings = ${JSON.stringify({ cron: [{ ...report, name: "new" }] })}::jsonb
-      where app_id = ${appId}`);
-    await ask("config:set", { vars: ["A=1"] });
-    await eventually(async () => expect(((await ask("cron")).data as Run[]).map(({ name }) => name)).toEqual(["new"]));
+    await pusher.commit({
+      "zyndra.yml": 'version: 1\ncron: [{ name: new, schedule: "0 3 * * *", command: node new.js }]\n',
+    });
+    expect((await pusher.push("main")).exitCode).toBe(0);
+    expect(((await ask("cron")).data as Run[]).map(({ name }) => name)).toEqual(["new"]);
     // Its release went live by the real clock, far ahead of this one.
-    await execute(sql`update releases set live_at = '2024-03-04T02:59:30Z' where app_id = ${appId}`);
+    await execute(sql`update releases set live_at = ${evening} where app_id = ${appId}`);
     await isAt("2024-03-04T03:00:00.002Z");
     await settled(["new 03-04T03:00 done"]);
     expect(runtime.ran).toMatchObject([{ name: "cron.new", version: 2 }]);

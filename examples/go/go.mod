@@ -1,0 +1,3 @@
+module example.org/hats
+
+go 1.21
