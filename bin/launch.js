@@ -29,9 +29,7 @@ exports.start = async (entry, words) => {
  * over from here, so that no command line stays beside the platform for as long as that runs.
  */
 exports.startCommandLine = async (words) => {
-  if (words[0] === "start" && !words.includes("--help") && !words.includes("-h")) {
-    return exports.start("main", words.slice(1));
-  }
+  if (words[0] === "start" && words.length === 1) return exports.start("main", []);
   const isEmpty = !fs.existsSync(path.join(root, "node_modules", ".package-lock.json"));
   if (isCheckout() && isEmpty) await ensureInstalled(root, { withTests: false });
   await run(programOf("cli/main"), words);

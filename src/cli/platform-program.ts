@@ -11,7 +11,7 @@ import { exitCodes, type World } from "./world.ts";
 
 /** `start`: the launcher hands over by itself; this is for who calls this program without it. */
 export async function startPlatform({ world, words }: Call): Promise<number> {
-  assertNoApp(takeFlags(words, {}).words, "ps:restart");
+  assertNoApp(takeFlags(words, {}).words, "ps:start");
   return handOver(world, []);
 }
 

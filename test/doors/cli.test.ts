@@ -215,6 +215,7 @@ describe("words", () => {
       code: 2,
       err: expect.stringContaining("Did you mean: zyndra whoami"),
     });
+    expect((await zyndra("start shop")).err).toContain("hint: for an app: zyndra ps:start shop\n");
     expect(await zyndra("stop shop")).toMatchObject({ code: 2, err: expect.stringContaining("zyndra ps:stop shop\n") });
     expect(await zyndra("break ours")).toMatchObject({ code: 1, err: expect.stringContaining("reference") });
     for (const wrong of [

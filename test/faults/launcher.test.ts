@@ -49,13 +49,14 @@ test("npm start and npm run demo find their stories, npm test passes its words t
   );
 });
 
-test("zyndra start runs the platform itself; asked for help it is a line of the command line", async () => {
+test("zyndra start runs the platform itself; with more words it is a line of the command line", async () => {
   const checkout = await checkoutWith({
     "src/main.ts": "console.log('platform', process.argv.slice(2).join());",
     "src/cli/main.ts": "console.log('command line', process.argv.slice(2).join());",
   });
   expect((await end(launch(checkout, "zyndra", ["start"]))).output).toBe("platform \n");
   expect((await end(launch(checkout, "zyndra", ["start", "--help"]))).output).toBe("command line start,--help\n");
+  expect((await end(launch(checkout, "zyndra", ["start", "shop"]))).output).toBe("command line start,shop\n");
   expect((await end(launch(checkout, "zyndra", ["stop"]))).output).toBe("command line stop\n");
 });
 
