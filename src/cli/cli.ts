@@ -58,6 +58,11 @@ export const ownCommands: OwnCommand[] = [
     run: async (call) => (await import("./open.ts")).openApp(call),
   },
   {
+    usage: "validate [FOLDER | FILE] [--schema]",
+    summary: "Read zyndra.yml, Procfile and app.json as a push would, and say what is wrong or what would run",
+    run: async (call) => (await import("./validate.ts")).validate(call),
+  },
+  {
     usage: "doctor",
     summary:
       "Look whether this machine, this folder and the server are in order, and say what to do where they are not",

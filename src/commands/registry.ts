@@ -4,6 +4,7 @@ import { showApp } from "./app-info.ts";
 import { createApp, destroyApp, listAllApps } from "./apps.ts";
 import type { Command } from "./command.ts";
 import { setConfig, unsetConfig } from "./config.ts";
+import { explainConfig } from "./config-explain.ts";
 import { editConfig, importConfig } from "./config-files.ts";
 import { exportConfig, getConfig, listConfig } from "./config-values.ts";
 import { listCron, listCronHistory, runCron } from "./cron.ts";
@@ -56,6 +57,7 @@ export const commands: Command[] = [
   exportConfig,
   importConfig,
   editConfig,
+  explainConfig,
   listAllAddons,
   createDatabase,
   showAddon,

@@ -13,6 +13,8 @@ export type Wanted = {
   revision: number;
   appName: string;
   formation: Formation;
+  /** Of it, what somebody has asked for by scaling. */
+  asked: Formation;
   /** Types that run nowhere because nobody has said a number for them. */
   neverAsked: string[];
   hosts: string[];
@@ -41,6 +43,7 @@ export async function readWanted(
     revision: app?.wantedRevision ?? 0,
     appName: app?.name ?? held.name,
     formation,
+    asked,
     neverAsked,
     hosts,
     isInMaintenance: app?.maintenanceSince != null,

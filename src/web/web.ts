@@ -11,6 +11,7 @@ import { isClaimed } from "../db/people.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import type { Actor } from "../model/actor.ts";
+import { zyndraYmlSchema } from "../model/app-file/json-schema.ts";
 import { appNamePattern, clip } from "../model/names.ts";
 import { CommandRequest, readBody, SetupRequest, WordsRequest } from "./body.ts";
 import { translateError } from "./errors.ts";
@@ -91,6 +92,8 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
   app.get("/api/commands", (context) =>
     context.json({ version: options.version, commands: describeCommands(options.commands) }),
   );
+
+  app.get("/schema/zyndra.json", (context) => context.json(zyndraYmlSchema()));
 
   app.post("/api/setup", async (context) => {
     const asked = await readBody(context.req.raw, SetupRequest);

@@ -54,6 +54,7 @@ const inputs: Record<string, Record<string, unknown>> = {
   "config:get": { app: "shop", names: ["A"] },
   "config:export": { app: "shop" },
   "config:import": { app: "shop" },
+  "config:explain": { app: "shop" },
   "config:edit": { app: "shop" },
   "addons:list": { app: "shop" },
   "addons:create": { engine: "postgres", app: "shop" },

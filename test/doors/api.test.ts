@@ -55,6 +55,10 @@ describe("before anyone is let in", () => {
     expect(await call("/healthz")).toMatchObject({ status: 200, json: { status: "ok", version: "1.2.3" } });
   });
 
+  test("editors get the JSON Schema of zyndra.yml", async () => {
+    expect(await call("/schema/zyndra.json")).toMatchObject({ status: 200, json: { title: "zyndra.yml" } });
+  });
+
   test("the front page says what this is and how to get in, and runs nothing", async () => {
     const page = await call("/");
     expect(page).toMatchObject({ status: 200 });

@@ -471,7 +471,7 @@ describe("what is not in this version is refused in one sentence that says what 
     ],
     [
       ["volumes: [{ name: uploads, mount: /app/uploads }]"],
-      "zyndra.yml:2:1: volumes is not in this version; remove it; zyndra help volumes:create says how one is made",
+      "zyndra.yml:2:1: volumes is not in this version; remove it, then: zyndra volumes:create uploads --app APP",
     ],
     [
       ["processes: { web: { port: 3000 } }"],
@@ -983,4 +983,18 @@ describe("the JSON Schema", () => {
     look(zyndraYmlSchema(), "");
     expect(withoutWords).toEqual([]);
   });
+});
+
+test("the examples in docs/zyndra-yml.md are right, for a push and for an editor", () => {
+  const page = readFileSync(new URL("../../docs/zyndra-yml.md", import.meta.url), "utf8");
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text!);
+  expect(examples).toHaveLength(2);
+  for (const text of examples) {
+    expect(faultsIn({ "zyndra.yml": text })).toEqual([]);
+    expect(editorFaults(text)).toEqual([]);
+  }
+  // The long one shows every key there is.
+  const shown = Object.keys(parse(examples[1]!));
+  const known = Object.entries((zyndraYmlSchema() as { properties: Record<string, object> }).properties);
+  expect(known.flatMap(([name, schema]) => ("not" in schema || shown.includes(name) ? [] : [name]))).toEqual([]);
 });

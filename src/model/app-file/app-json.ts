@@ -5,7 +5,7 @@ import { type Formation, maxProcessesOfType, processTypePattern } from "../proce
 import type { FileFault, Place } from "./file-fault.ts";
 import { type FileEntry, type FileNode, placesIn } from "./file-node.ts";
 import { parseYaml } from "./yaml-file.ts";
-import { fiveFields, scheduleProblem } from "./zyndra-yml.ts";
+import { fiveFields, scheduleProblem } from "./zyndra-yml-values.ts";
 
 /** Something about a file that keeps no deploy from going on. */
 export type FileWarning = {

@@ -1,6 +1,7 @@
 import type { AppSettings, CronEntry, EnvRule, HealthCheck, Hook, ProcessSettings } from "../app-settings.ts";
 import { addFault, type Reading } from "./shape.ts";
-import { fiveFields, relativeFolder, type ZyndraYml } from "./zyndra-yml.ts";
+import type { ZyndraYml } from "./zyndra-yml.ts";
+import { fiveFields, relativeFolder } from "./zyndra-yml-values.ts";
 
 type Said = NonNullable<ZyndraYml["processes"]>[string];
 type SaidHook = NonNullable<NonNullable<ZyndraYml["hooks"]>["release"]>;

@@ -1,28 +1,23 @@
-import { ConfigName, configNamePattern, maxConfigValueBytes } from "../config-vars.ts";
-import { scheduleFault } from "../cron.ts";
-import { appNamePattern, appNameRule, clip, nearest } from "../names.ts";
-import { maxProcessesOfType, processTypePattern } from "../process-types.ts";
-import { secretIn } from "./secret-literals.ts";
+import { appNamePattern, appNameRule, clip } from "../names.ts";
+import { maxProcessesOfType } from "../process-types.ts";
+import { anything, block, either, key, later, list, named, required } from "./block-shapes.ts";
+import { choice, durationShape, only, text, truth, wholeNumber } from "./scalar-shapes.ts";
+import type { Shape } from "./shape.ts";
+import { laterKeys, resources } from "./zyndra-yml-later.ts";
 import {
-  anything,
-  block,
-  choice,
-  durationShape,
-  either,
-  type Key,
-  type LaterKey,
-  list,
-  type NameRule,
-  named,
-  only,
-  type Problem,
-  plainValue,
-  type Shape,
-  sizeShape,
-  text,
-  truth,
-  wholeNumber,
-} from "./shape.ts";
+  app,
+  command,
+  commandProblem,
+  configName,
+  cronNamePattern,
+  envValue,
+  folder,
+  httpPath,
+  processType,
+  scheduleProblem,
+  timezoneProblem,
+  word,
+} from "./zyndra-yml-values.ts";
 
 /** The value of a right zyndra.yml: keys as they are written, times in milliseconds. */
 export type ZyndraYml = typeof zyndraYml extends Shape<infer Value> ? Value : never;
@@ -31,105 +26,6 @@ const second = 1_000;
 const minute = 60 * second;
 const hour = 60 * minute;
 const day = 24 * hour;
-
-/** What stands for the app's name in a line to type. */
-const app = "APP";
-
-const key = <Value>(
-  shape: Shape<Value>,
-  about: string,
-  more: Omit<Key<Value>, "shape" | "about"> = {},
-): Key<Value> => ({
-  shape,
-  about,
-  ...more,
-});
-const required = <Value>(shape: Shape<Value>, about: string) => ({ shape, about, required: true }) as const;
-const later = (shape: Shape<unknown>, about: string, instead?: string): LaterKey => ({
-  shape,
-  about,
-  instead: instead ?? "remove it, or keep it for later under a name that begins with x-",
-});
-
-// --- Words
-
-const command = text({
-  wants: "a command",
-  example: "node server.js",
-  check: (line) => commandProblem(line),
-});
-
-function commandProblem(line: string): Problem | undefined {
-  if (line.trim() === "") return { problem: "the command is empty", suggestion: "for example: node server.js" };
-  const secret = secretIn(line);
-  return secret ? secretProblem("the command holds", secret) : undefined;
-}
-
-function secretProblem(where: string, secret: string): Problem {
-  return {
-    problem: `${where} ${secret}: no secrets in the repository`,
-    suggestion: `take it back, change it where it is from, then: zyndra config:set ${app} NAME=VALUE`,
-    isSecret: true,
-  };
-}
-
-/** A folder below the repository's own. */
-const folder = (example: string) =>
-  text({
-    wants: "a folder of the repository",
-    example,
-    check: (path) => (relativeFolder(path) === undefined ? folderProblem(path, example) : undefined),
-  });
-
-/** `./apps/shop/` as `apps/shop`; undefined for what does not lie below the repository's folder. */
-export function relativeFolder(path: string): string | undefined {
-  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-  const isOutside = path.startsWith("/") || parts.includes("..") || /[\x00-\x1f\\]/.test(path) || path.length > 400;
-  return isOutside ? undefined : parts.join("/");
-}
-
-function folderProblem(path: string, example: string): Problem {
-  const problem = `${JSON.stringify(clip(path))} is no folder of the repository`;
-  return { problem, suggestion: `a relative path without "..", for example: ${example}` };
-}
-
-const httpPath = text({
-  wants: "a path",
-  example: "/healthz",
-  check: (path) =>
-    /^\/[\x21-\x7e]{0,500}$/.test(path)
-      ? undefined
-      : { problem: `${JSON.stringify(clip(path))} is no path`, suggestion: "it begins with a slash: /healthz" },
-  schema: { pattern: "^/" },
-});
-
-const configName: NameRule = {
-  pattern: configNamePattern,
-  check(name) {
-    const parsed = ConfigName.safeParse(name);
-    if (parsed.success) return undefined;
-    return { problem: parsed.error.issues[0]!.message, suggestion: "give it another name" };
-  },
-};
-
-const processType: NameRule = {
-  pattern: processTypePattern,
-  check(name) {
-    if (name === "release") {
-      return { problem: "release is no process", suggestion: `write hooks: { release: "${example.release}" }` };
-    }
-    if (processTypePattern.test(name)) return undefined;
-    const problem = `${JSON.stringify(clip(name))} is no process type`;
-    const lower = name.toLowerCase();
-    if (processTypePattern.test(lower)) return { problem, suggestion: `write ${lower}:` };
-    return { problem, suggestion: "1 to 30 lower-case letters, digits, - and _, a letter first" };
-  },
-};
-const example = { release: "npm run migrate" };
-
-const anyName: NameRule = { pattern: /^.+$/, check: () => undefined };
-
-const word = (wants: string, typed: string) => text({ wants, example: typed });
 
 // --- build
 
@@ -268,7 +164,7 @@ const hooks = block(
     }),
   },
   {
-    example: `release: ${example.release}`,
+    example: "release: npm run migrate",
     later: {
       on_failure: later(hook("./bin/report"), "Run when a deploy failed."),
       before_destroy: later(hook("./bin/cleanup"), "Run before the app is destroyed."),
@@ -408,57 +304,7 @@ const cronEntry = block(
   },
 );
 
-export const cronNamePattern = /^[a-z0-9][a-z0-9-]{0,39}$/;
-
-const namedSchedules: Record<string, string> = {
-  "@hourly": "0 * * * *",
-  "@daily": "0 0 * * *",
-  "@midnight": "0 0 * * *",
-  "@weekly": "0 0 * * 0",
-  "@monthly": "0 0 1 * *",
-  "@yearly": "0 0 1 1 *",
-  "@annually": "0 0 1 1 *",
-};
-
-/** A schedule in five fields: `@daily` and its kin are names for such. */
-export function fiveFields(schedule: string): string {
-  return namedSchedules[schedule.trim()] ?? schedule.trim().split(/\s+/).join(" ");
-}
-
-export function scheduleProblem(schedule: string): Problem | undefined {
-  const problem = scheduleFault({ schedule: fiveFields(schedule) });
-  const suggestion = 'for example "0 3 * * *" (at 3:00), "*/15 * * * *" (every 15 minutes), "0 9 * * mon-fri"';
-  return problem === undefined ? undefined : { problem, suggestion };
-}
-
-function timezoneProblem(timezone: string): Problem | undefined {
-  const problem = scheduleFault({ schedule: "0 0 * * *", timezone });
-  return problem === undefined ? undefined : { problem: problem.replace(/: .*$/, ""), suggestion: zoneMeant(timezone) };
-}
-
-function zoneMeant(typed: string): string {
-  const zones = Intl.supportedValuesOf("timeZone");
-  const lower = typed.toLowerCase().replaceAll(" ", "_");
-  const near = zones.find((zone) => zone.toLowerCase().endsWith(`/${lower}`)) ?? nearest(typed, zones);
-  return near === undefined ? "a city's, for example: Europe/Stockholm; or UTC" : `did you mean ${near}?`;
-}
-
 // --- env
-
-function envValue(typed: string): Shape<string> {
-  return plainValue({
-    wants: "a value",
-    example: typed,
-    check(value) {
-      if (Buffer.byteLength(value) > maxConfigValueBytes) {
-        const problem = `the value is longer than ${maxConfigValueBytes / 1024} KiB`;
-        return { problem, suggestion: "put it into a file of the repository" };
-      }
-      const secret = secretIn(value);
-      return secret ? secretProblem("the value looks like", secret) : undefined;
-    },
-  });
-}
 
 const envRule = either(
   envValue("info"),
@@ -479,68 +325,6 @@ const envRule = either(
     { example: "{ value: info }" },
   ),
 );
-
-// --- What comes later
-
-function resources(): Shape<unknown> {
-  const cpu = plainValue({ wants: "processors", example: "250m" });
-  return block(
-    {
-      cpu: key(cpu, "Processors."),
-      memory: key(sizeShape("256Mi"), "Memory."),
-      memory_limit: key(sizeShape("512Mi"), "The most memory."),
-    },
-    { example: "{ cpu: 250m, memory: 256Mi }" },
-  );
-}
-
-const addon = block(
-  {
-    type: required(choice(["postgres", "redis", "mysql", "external"]), "What it is."),
-    version: key(plainValue({ wants: "a version", example: '"16"' }), "Its version."),
-    size: key(word("a size", "small"), "Its size."),
-    storage: key(sizeShape("10Gi"), "Its disk."),
-    env: key(word("a config var's name", "DATABASE_URL"), "The config var that it sets."),
-    extensions: key(list(word("an extension", "pgcrypto")), "What it is extended by."),
-    backup: key(anything, "When it is saved."),
-    preview: key(choice(["none", "empty", "seed", "share"]), "What a preview gets."),
-  },
-  { example: "{ type: postgres }" },
-);
-
-const laterKeys = {
-  addons: later(
-    named(anyName, addon, { wants: "a block of add-ons", example: "{ db: { type: postgres } }" }),
-    "Databases.",
-    `remove it, then: zyndra addons:create postgres --app ${app}`,
-  ),
-  domains: later(
-    list(either(word("a host name", "shop.example.com"), anythingBlock())),
-    "Custom host names.",
-    `remove it, then: zyndra domains:add ${app} shop.example.com`,
-  ),
-  tls: later(anything, "Certificates."),
-  routing: later(anything, "How requests reach the app."),
-  volumes: later(
-    list(anythingBlock()),
-    "Folders that outlive a deploy.",
-    "remove it; zyndra help volumes:create says how one is made",
-  ),
-  logs: later(anything, "How long logs are kept.", `remove it: zyndra logs ${app} shows them`),
-  metrics: later(anything, "Where numbers are read."),
-  alerts: later(list(anything), "When somebody is told."),
-  notify: later(anything, "Who is told."),
-  previews: later(anything, "An app for each pull request.", "remove it, or keep it as x-previews"),
-  environments: later(
-    anything,
-    "What is different elsewhere.",
-    "remove it, or keep it as x-environments; one app for each environment",
-  ),
-};
-
-function anythingBlock(): Shape<unknown> {
-  return { ...anything, wants: "a block of keys" };
-}
 
 // --- The file
 
