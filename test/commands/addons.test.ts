@@ -461,6 +461,24 @@ test("an add-on that a killed worker held is taken up when its lease is over", a
   await reaches(`db${count}`, "available");
 });
 
+test("what a worker makes after another has removed it is taken away again", async () => {
+  const open = runtime.data.hold();
+  await create({ name: `db${count}` });
+  const { id } = await info(`db${count}`);
+  await platform.deps.db.db.execute(sql`delete from attachments where addon_id = ${id}`);
+  await platform.deps.db.db.execute(sql`delete from addons where id = ${id}`);
+  const destroyed: string[] = [];
+  const { destroy } = runtime.data;
+  runtime.data.destroy = async (addon, signal) => {
+    destroyed.push(addon.id);
+    await destroy(addon, signal);
+  };
+  open();
+  await eventually(() => expect(destroyed).toEqual([id]));
+  expect(runtime.data.made.has(id)).toBe(false);
+  runtime.data.destroy = destroy;
+});
+
 describe("people of another org", () => {
   test("find no add-on of this one, whatever they ask", async () => {
     const { db, keyring } = platform.deps;

@@ -6,6 +6,7 @@ import { type Answer, runCommand } from "../../src/commands/command.ts";
 import { findCommand } from "../../src/commands/registry.ts";
 import { claim } from "../../src/commands/setup.ts";
 import { type Config, readConfig } from "../../src/config.ts";
+import { listAddons } from "../../src/db/addons.ts";
 import { findTokenHolder, insertMember, insertToken } from "../../src/db/people.ts";
 import { type Log, openLog } from "../../src/log.ts";
 import type { Actor, Role } from "../../src/model/actor.ts";
@@ -88,6 +89,10 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
       return { actor: await actorOf(platform, made.token), token: made.token };
     },
     async [Symbol.asyncDispose]() {
+      // Databases of add-ons lie beside the test's own, on a server that others go on using.
+      for (const { addon } of await listAddons(deps.db.db, owner.orgId)) {
+        await deps.runtime.data.destroy(addon, AbortSignal.timeout(20_000)).catch(() => {});
+      }
       await platform.close();
       await stopEverything(dataDir);
       await database[Symbol.asyncDispose]();
