@@ -25,6 +25,7 @@ import { createGitDoor, gitServerSettings } from "./git-receiver/git/git-door.ts
 import type { Log } from "./log.ts";
 import { startAddonWorker } from "./pipeline/addon-worker.ts";
 import { type CronOptions, startCron } from "./pipeline/cron.ts";
+import { followMovedAddons } from "./pipeline/moved-addons.ts";
 import { startWorker } from "./pipeline/worker.ts";
 import { openPostgresQueue } from "./queue/bullmq.ts";
 import { openRepos } from "./repos/repos.ts";
@@ -151,6 +152,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   onClose(doors.closeRouter);
   const janitor = startJanitor(deps);
   onClose(() => janitor.stop());
+  await followMovedAddons(deps);
   const addonWorker = startAddonWorker(deps);
   onClose(() => addonWorker.stop());
   const worker = await startWorker(deps);

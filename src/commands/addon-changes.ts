@@ -1,4 +1,12 @@
-import { type AddonRow, getAddon, listAddonNames, listAddons, listAttachedTo, lockAddon } from "../db/addons.ts";
+import {
+  type AddonRow,
+  getAddon,
+  listAddonNames,
+  listAddons,
+  listAttachedTo,
+  lockAddon,
+  lockAppsOf,
+} from "../db/addons.ts";
 import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { lastEventSeq } from "../db/events.ts";
@@ -76,11 +84,7 @@ export async function destroyExisting(
 ): Promise<AddonDestroyed> {
   const found = await getAddonOf(tx, actor.orgId, asked.name, asked.kind);
   await refuseWhileAttached(tx, found, asked.force);
-  const attachedTo = (await listAttachedTo(tx, [found.id])).get(found.id) ?? [];
-  const apps: AppRow[] = [];
-  for (const { appId } of attachedTo.toSorted((a, b) => (a.appId < b.appId ? -1 : 1))) {
-    apps.push(await lockApp(tx, appId));
-  }
+  const apps = await lockAppsOf(tx, found.id);
   const addon = await lockAddon(tx, found.id);
   const detachedFrom = [];
   for (const app of apps) {

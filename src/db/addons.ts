@@ -139,6 +139,27 @@ export async function deleteAttachment(tx: Db, addonId: string, appId: string): 
   return gone.length === 1;
 }
 
+/** Takes the rows of all apps that an add-on is attached to, in an order that is always the same. */
+export async function lockAppsOf(tx: Db, addonId: string): Promise<AppRow[]> {
+  const attachedTo = tx.select({ id: attachments.appId }).from(attachments).where(eq(attachments.addonId, addonId));
+  return tx.select().from(apps).where(inArray(apps.id, attachedTo)).orderBy(asc(apps.id)).for("update");
+}
+
+/** All that is made, of all orgs. */
+export async function listAvailableAddons(db: Db): Promise<AddonRow[]> {
+  return db.select().from(addons).where(eq(addons.state, "available")).orderBy(asc(addons.createdAt));
+}
+
+/** Writes down how a made add-on is reached from now on. False where it is in another state by now. */
+export async function moveAddon(tx: Db, addonId: string, sealedAccess: string): Promise<boolean> {
+  const moved = await tx
+    .update(addons)
+    .set({ sealedAccess })
+    .where(and(eq(addons.id, addonId), eq(addons.state, "available")))
+    .returning({ id: addons.id });
+  return moved.length === 1;
+}
+
 /** From here on the add-on only goes; whoever works on it next removes it. */
 export async function requestAddonDestroy(tx: Db, addonId: string, by: string): Promise<void> {
   await tx

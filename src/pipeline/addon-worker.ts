@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { deleteAddon, noteAddon } from "../db/addon-work.ts";
 import { findAddonById } from "../db/addons.ts";
 import { isPassing } from "../db/client.ts";
@@ -78,10 +77,10 @@ async function make(deps: Deps, held: HeldAddon): Promise<void> {
   const { addon, signal } = held;
   const key = await orgKeyOf(deps, deps.db.db, addon.orgId);
   const access = openAccess(key, addon.orgId, addon.id, addon.sealedAccess!);
-  const made = await deps.runtime.data.ensure(addon, access, signal);
-  const moved = isDeepStrictEqual(made, access) ? {} : { sealedAccess: sealAccess(key, addon.orgId, addon.id, made) };
+  await deps.runtime.data.ensure(addon, access, signal);
+  const sealedAccess = sealAccess(key, addon.orgId, addon.id, deps.runtime.data.reach(addon, access));
   const isKept = await held.commit(async (tx, lease) => {
-    if (!(await noteAddon(tx, lease, "creating", { state: "available", cause: null, ...moved }))) return false;
+    if (!(await noteAddon(tx, lease, "creating", { state: "available", cause: null, sealedAccess }))) return false;
     await publish(tx, addonTopic(addon.id), addon, [{ type: "addon", state: "available" }]);
     return true;
   });

@@ -98,7 +98,12 @@ async function findSame(tx: Db, app: AppRow, request: DeployRequest): Promise<De
  * A change of config vars is to be released: joins the one config deploy that waits, or makes it. Null before the first
  * release: the next push takes the vars. Called inside the transaction that changed them.
  */
-export async function startConfigDeploy(tx: Db, app: AppRow, actor: Actor, names: string[]): Promise<DeployRow | null> {
+export async function startConfigDeploy(
+  tx: Db,
+  app: AppRow,
+  actor: Pick<Actor, "name" | "door"> & { userId: string | null },
+  names: string[],
+): Promise<DeployRow | null> {
   refuseWhereGoing(app);
   if (app.liveReleaseId === null && (await listUnfinished(tx, app.id)).length === 0) return null;
   const waiting = await findWaitingConfigDeploy(tx, app.id);

@@ -168,11 +168,13 @@ export type Data = {
    * before `ensure` begins. Nothing is made yet.
    */
   newAccess(addon: AddonSpec): AddonAccess;
+  /** How it is reached by now: its server or the data folder may have moved; the password stays. Looks nowhere. */
+  reach(addon: AddonSpec, access: AddonAccess): AddonAccess;
   /**
-   * Makes the add-on, reached as `access` says, or finds it made; may take minutes. Answers how it is reached by now: all but
-   * its password may have changed. Safe to run again, also after a crash in the middle; what is in the add-on stays.
+   * Makes the add-on, opened by the password in `access`, or finds it made; may take minutes. Safe to run again, also after a
+   * crash in the middle; what is in the add-on stays.
    */
-  ensure(addon: AddonSpec, access: AddonAccess, signal: AbortSignal): Promise<AddonAccess>;
+  ensure(addon: AddonSpec, access: AddonAccess, signal: AbortSignal): Promise<void>;
   /** Removes it with all that is in it, whoever uses it. Nothing there is no fault. */
   destroy(addon: AddonSpec, signal: AbortSignal): Promise<void>;
   /** How it is now; what cannot be told in a moment is left out. */

@@ -7,6 +7,7 @@ import { getApp, listAppNames } from "../../src/db/apps.ts";
 import { insertMember, insertOrg } from "../../src/db/people.ts";
 import { UserError } from "../../src/errors.ts";
 import type { Actor } from "../../src/model/actor.ts";
+import { followMovedAddons } from "../../src/pipeline/moved-addons.ts";
 import { eventually } from "../support/eventually.ts";
 import { getPage } from "../support/get-page.ts";
 import { type TestPlatform, testPlatform } from "../support/platform.ts";
@@ -459,6 +460,26 @@ test("an add-on that a killed worker held is taken up when its lease is over", a
   );
   open();
   await reaches(`db${count}`, "available");
+});
+
+test("an add-on whose server has moved is released again as it is reached now, with its old password", async () => {
+  await push();
+  await create({ name: `db${count}` });
+  await settled(["#2 live", "#1 live"]);
+  const before = (await serving())!.env;
+  const { id } = await info(`db${count}`);
+  const { reach } = runtime.data;
+  runtime.data.reach = (addon, access) => (addon.id === id ? { ...access, port: 6000 } : access);
+  await followMovedAddons(platform.deps);
+  await followMovedAddons(platform.deps);
+  runtime.data.reach = reach;
+  await settled(["#3 live", "#2 live", "#1 live"]);
+  expect((await deploys())[0]!.title).toBe(`config: add-on db${count} moved`);
+  expect((await serving())!.env).toEqual({
+    ...before,
+    DATABASE_PORT: "6000",
+    DATABASE_URL: before.DATABASE_URL!.replace(":5432/", ":6000/"),
+  });
 });
 
 test("what a worker makes after another has removed it is taken away again", async () => {

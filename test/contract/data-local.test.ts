@@ -84,7 +84,8 @@ describe("data of the runtime local, besides", () => {
     await query(server.url, "select pg_reload_conf()");
     const data = localData({ dataDir, postgres: { url: server.url, isOurs: true } });
     const addon = spec("postgres");
-    const access = (await data.ensure(addon, data.newAccess(addon), never)) as DatabaseAccess;
+    const access = data.newAccess(addon) as DatabaseAccess;
+    await data.ensure(addon, access, never);
     await query(urlOf(access), "select 'what customers write'");
     await codeOf(query(urlOf(access), "select 'what customers write' from nowhere"));
     const log = await readFile(join(dataDir, "postgres", "server.log"), "utf8");
@@ -99,7 +100,8 @@ describe("data of the runtime local, besides", () => {
   test("a volume is a folder for its owner alone, keeps its files, and is measured", async () => {
     const data = localData({ dataDir, postgres: undefined });
     const addon = spec("volume");
-    const access = (await data.ensure(addon, data.newAccess(addon), never)) as VolumeAccess;
+    const access = data.newAccess(addon) as VolumeAccess;
+    await data.ensure(addon, access, never);
     expect(access.folder).toBe(join(dataDir, "volumes", addon.id));
     expect((await stat(access.folder!)).mode & 0o777).toBe(0o700);
     await writeFile(join(access.folder!, "hat.png"), Buffer.alloc(300_000));
@@ -109,13 +111,13 @@ describe("data of the runtime local, besides", () => {
     await expect(stat(access.folder!)).rejects.toThrow("ENOENT");
   });
 
-  test("a server that moved is where the add-on is found again, with its old password", async () => {
-    const addon = spec("postgres");
+  test("an add-on is reached where its server and the data folder are now, with its old password", () => {
     const data = localData({ dataDir, postgres: { url: server.url, isOurs: true } });
-    const access = data.newAccess(addon) as DatabaseAccess;
-    const moved = (await data.ensure(addon, { ...access, port: 1, host: "elsewhere" }, never)) as DatabaseAccess;
-    expect(moved).toEqual(access);
-    await data.destroy(addon, never);
+    const database = spec("postgres");
+    const access = data.newAccess(database) as DatabaseAccess;
+    expect(data.reach(database, { ...access, port: 1, host: "elsewhere" })).toEqual(access);
+    const volume = spec("volume");
+    expect(data.reach(volume, { folder: "/elsewhere" })).toEqual(data.newAccess(volume));
   });
 });
 

@@ -130,3 +130,17 @@ test("with its server killed in the middle, a database is made once that is back
   await eventually(async () => expect(await states()).toEqual(["db available"]), within);
   expect(await query(await varOf("shop", "DATABASE_URL"), "select 1 as one")).toEqual([{ one: 1 }]);
 });
+
+test("where the server has to take another port, its databases are found there", async () => {
+  await ask("addons:create", { engine: "postgres", app: "shop", name: "db" });
+  await eventually(async () => expect(await states()).toEqual(["db available"]), within);
+  const before = new URL(await varOf("shop", "DATABASE_URL"));
+  await platform.kill9();
+  await stopEmbeddedPostgres(dataDir);
+  await rm(join(dataDir, "postgres", "port"));
+  platform = await spawnPlatform(env);
+  const url = new URL(await varOf("shop", "DATABASE_URL"));
+  expect(url.port).not.toBe(before.port);
+  expect(url.password).toBe(before.password);
+  expect(await query(url.href, "select 1 as one")).toEqual([{ one: 1 }]);
+});

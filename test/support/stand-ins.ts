@@ -117,10 +117,10 @@ export function standInData(): StandInData {
       kind === "volume"
         ? { folder: `/volumes/${id}` }
         : { host: "db.test", port: 5432, user: id, password: `password-of-${id}`, database: id },
+    reach: (_, access) => access,
     async ensure({ id }, access, signal) {
       await pass(signal);
       made.set(id, access);
-      return access;
     },
     async destroy({ id }, signal) {
       await pass(signal);

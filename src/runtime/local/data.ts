@@ -8,6 +8,7 @@ import {
   inspectDatabase,
   newDatabaseAccess,
   type PostgresServer,
+  reachDatabase,
 } from "./databases.ts";
 import { destroyVolume, ensureVolume, measureVolume, volumeFolder } from "./volumes.ts";
 
@@ -23,11 +24,14 @@ export function localData({ dataDir, postgres }: { dataDir: string; postgres: Po
       if (kind === "postgres") await assertRoomForDatabase(server());
     },
     newAccess: ({ id, kind }) => (kind === "postgres" ? newDatabaseAccess(server(), id) : folderOf(id)),
+    reach({ id, kind }, access) {
+      if (kind === "volume") return folderOf(id);
+      return postgres ? reachDatabase(postgres, id, (access as DatabaseAccess).password) : access;
+    },
     async ensure({ id, kind }, access, signal) {
       signal.throwIfAborted();
-      if (kind === "postgres") return ensureDatabase(server(), id, access as DatabaseAccess, signal);
-      await ensureVolume(dataDir, id);
-      return folderOf(id);
+      if (kind === "postgres") await ensureDatabase(server(), id, access as DatabaseAccess, signal);
+      else await ensureVolume(dataDir, id);
     },
     async destroy({ id, kind }, signal) {
       if (kind === "postgres") await destroyDatabase(server(), id, signal);

@@ -64,10 +64,11 @@ export async function assertRoomForDatabase(server: PostgresServer): Promise<voi
 
 /** See Data.newAccess. */
 export function newDatabaseAccess(server: PostgresServer, addonId: string): DatabaseAccess {
-  return accessNow(server, addonId, randomBytes(32).toString("base64url"));
+  return reachDatabase(server, addonId, randomBytes(32).toString("base64url"));
 }
 
-function accessNow(server: PostgresServer, addonId: string, password: string): DatabaseAccess {
+/** See Data.reach. */
+export function reachDatabase(server: PostgresServer, addonId: string, password: string): DatabaseAccess {
   const url = new URL(server.url);
   const sslMode = url.searchParams.get("sslmode");
   return {
@@ -86,7 +87,7 @@ export async function ensureDatabase(
   addonId: string,
   { password }: DatabaseAccess,
   signal: AbortSignal,
-): Promise<DatabaseAccess> {
+): Promise<void> {
   const name = nameOf(addonId);
   await withClient(server, signal, async (client) => {
     await oneAtATime(client);
@@ -95,7 +96,6 @@ export async function ensureDatabase(
     signal.throwIfAborted();
     await ensureOwnDatabase(client, name);
   });
-  return accessNow(server, addonId, password);
 }
 
 /** See Data.destroy. */
