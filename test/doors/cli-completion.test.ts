@@ -95,6 +95,18 @@ describe("what a word may become", () => {
     expect(await candidates("deploy shop fea")).toEqual(["feature/hats"]);
   });
 
+  test("are config vars, releases, add-ons and tokens by their names", async () => {
+    await logIn();
+    await platform.ask("config:set", { app: "blog", vars: ["LOG_LEVEL=debug"] });
+    expect(await candidates("config:unset blog ")).toEqual(["LOG_LEVEL"]);
+    expect(await candidates("config:get --app blog LO")).toEqual(["LOG_LEVEL"]);
+    expect(await candidates("releases:rollback shop ")).toEqual(["v1"]);
+    expect(await candidates("tokens:revoke s")).toEqual(["setup"]);
+    expect(await candidates("addons:info ")).toEqual([]);
+    expect(await candidates("volumes:create ")).toEqual([]);
+    expect(await candidates("ps:restart shop w")).toEqual(["web", "worker"]);
+  });
+
   test("in a folder with an app may be left out, and what comes next is completed as well", async () => {
     await logIn();
     git("init", "--quiet", "--initial-branch=main");

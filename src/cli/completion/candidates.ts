@@ -1,18 +1,10 @@
-import type { CommandDescription } from "../../commands/argv.ts";
-import { nameOf, ownCommands } from "../cli.ts";
-import { knownCommands } from "../described.ts";
 import { findServer, type Where } from "../where.ts";
 import type { World } from "../world.ts";
-import { answerWithinMs, knownApps, knownFiles, knownRefs, knownServers, knownTypes } from "./known.ts";
+import { type Completable, type CompletableFlag, completableCommands } from "./completable.ts";
+import { type Asked, appsFor, placeOfFlag, valuesFor } from "./values.ts";
 
 /** A word that may stand where the cursor is. */
 export type Candidate = { value: string; about: string };
-
-/** As much of a command as completion needs: what may follow it, and its flags. */
-type Completable = { name: string; about: string; places: Place[]; flags: CompletableFlag[] };
-/** A word of its usage: `APP`, `CHANGES...`. */
-type Place = { word: string; takesRest: boolean };
-type CompletableFlag = { name: string; short?: string | undefined; takesValue: boolean; about: string };
 
 /**
  * What the last of these words, which is still being typed, may become; the program's own name is not among them. What a
@@ -21,10 +13,10 @@ type CompletableFlag = { name: string; short?: string | undefined; takesValue: b
 export async function candidatesFor(world: World, words: string[]): Promise<Candidate[]> {
   const begun = words.at(-1) ?? "";
   const before = words.slice(0, -1);
-  const server = typedValue(before, "server");
+  const server = readFlag(before, "--server");
   const here = server === undefined ? world : { ...world, override: { ...world.override, server } };
   const where = await findServer(here).catch(() => undefined);
-  const commands = [...ownCompletable(), ...(await describedCompletable(here, where))];
+  const commands = await completableCommands(here, where);
   const found = await wordsAt({ world: here, where, commands, begun, before });
   return found.filter(({ value }) => value.startsWith(begun) && /^[\w@%+=:,./-]+$/.test(value));
 }
@@ -38,37 +30,50 @@ type Spot = {
 };
 
 async function wordsAt(spot: Spot): Promise<Candidate[]> {
-  const { command, plain, openFlag } = readWords(spot.before, spot.commands);
-  if (openFlag !== undefined) return valuesFor(spot, placeOfFlag(openFlag), plain);
-  if (spot.begun.startsWith("-")) return flagWords(spot, command, plain);
+  const line = readLine(spot.before, spot.commands);
+  const { command, plain, openFlag } = line;
+  const named = readFlag(spot.before, "--app") ?? readFlag(spot.before, "-a");
+  const app = named ?? plain[0] ?? spot.where?.defaultApp;
+  const asked: Asked = { ...spot, command, app };
+  if (openFlag !== undefined) return valuesFor(placeOfFlag(openFlag), asked);
+  if (spot.begun.startsWith("-")) return flagWords(asked);
   if (command === undefined) {
     // An unknown word is the server's to explain.
-    return plain.length > 0 ? [] : spot.commands.map(({ name, about }) => ({ value: name, about }));
+    return plain.length > 0 ? [] : spot.commands.map(({ word, about }) => ({ value: word, about }));
   }
-  const isAboutApp = command.places[0]?.word === "APP";
-  const folderApp = spot.where?.defaultApp;
-  if (!isAboutApp || folderApp === undefined) return valuesAt(spot, command, plain.length, plain);
-  if (plain.length === 0) {
-    const [apps, next] = await Promise.all([
-      valuesAt(spot, command, 0, plain),
-      valuesAt(spot, command, 1, [folderApp, ...plain]),
-    ]);
-    return [...next, ...apps];
-  }
-  const isNamed = (await appsOf(spot)).includes(plain[0]!);
-  const complete = isNamed ? plain : [folderApp, ...plain];
-  return valuesAt(spot, command, complete.length, complete);
+  if (command.places[0]?.word !== "APP") return valuesAt(command, plain.length, asked);
+  if (named !== undefined) return valuesAt(command, plain.length + 1, asked);
+  return valuesBehindApp(command, plain, asked);
 }
 
-async function flagWords(spot: Spot, command: Completable | undefined, plain: string[]): Promise<Candidate[]> {
-  const [, joined] = /^--([\w-]+)=/.exec(spot.begun) ?? [];
-  if (joined !== undefined) {
-    const prefix = `--${joined}=`;
-    const begun = spot.begun.slice(prefix.length);
-    const values = await valuesFor({ ...spot, begun }, placeOfFlag(joined), plain);
-    return values.map(({ value, about }) => ({ value: prefix + value, about }));
+/** In a folder that has an app, that may be left out: what comes first may be an app, or what follows one. */
+async function valuesBehindApp(command: Completable, plain: string[], asked: Asked): Promise<Candidate[]> {
+  const folderApp = asked.where?.defaultApp;
+  if (folderApp === undefined) return valuesAt(command, plain.length, asked);
+  if (plain.length === 0) {
+    const next = valuesAt(command, 1, { ...asked, app: folderApp });
+    return [...(await next), ...(await valuesAt(command, 0, asked))];
   }
-  return [...(command?.flags ?? []), ...everyFlag].map(({ name, about }) => ({ value: `--${name}`, about }));
+  const isNamed = (await appsFor(asked)).includes(plain[0]!);
+  if (isNamed) return valuesAt(command, plain.length, asked);
+  return valuesAt(command, plain.length + 1, { ...asked, app: folderApp });
+}
+
+async function valuesAt({ name, places }: Completable, index: number, asked: Asked): Promise<Candidate[]> {
+  const last = places.at(-1);
+  const place = places[index] ?? (last?.takesRest ? last : undefined);
+  // The name of what is to be made is nobody's yet.
+  const isNew = name.endsWith(":create") && (place?.word === "NAME" || name === "apps:create");
+  return place === undefined || isNew ? [] : valuesFor(place.word, asked);
+}
+
+async function flagWords(asked: Asked): Promise<Candidate[]> {
+  const { command, begun } = asked;
+  const [prefix, name] = /^--([\w-]+)=/.exec(begun) ?? [];
+  if (prefix === undefined)
+    return [...(command?.flags ?? []), ...everyFlag].map((flag) => ({ value: `--${flag.name}`, about: flag.about }));
+  const values = await valuesFor(placeOfFlag(name!), { ...asked, begun: begun.slice(prefix.length) });
+  return values.map(({ value, about }) => ({ value: prefix + value, about }));
 }
 
 const everyFlag: CompletableFlag[] = [
@@ -77,131 +82,35 @@ const everyFlag: CompletableFlag[] = [
   { name: "help", takesValue: false, about: "explain the command" },
 ];
 
-// --- What was typed before
+type Line = {
+  command: Completable | undefined;
+  /** The words behind it that are no flags. */
+  plain: string[];
+  /** A flag that waits for its value. */
+  openFlag: string | undefined;
+};
 
-/** Tells the command from the words behind it; `openFlag` is one that waits for its value. */
-function readWords(
-  words: readonly string[],
-  commands: Completable[],
-): { command?: Completable; plain: string[]; openFlag?: string } {
-  let command: Completable | undefined;
-  const plain: string[] = [];
+/** Tells what was typed apart. */
+function readLine(words: readonly string[], commands: Completable[]): Line {
+  const line: Line = { command: undefined, plain: [], openFlag: undefined };
   const left = [...words];
   while (left.length > 0) {
     const word = left.shift()!;
     if (word.startsWith("-") && word !== "-") {
-      const flag = [...(command?.flags ?? []), ...everyFlag].find(
-        ({ name, short }) => word === `--${name}` || word === `-${short}`,
-      );
-      if (flag?.takesValue && left.shift() === undefined)
-        return { ...(command ? { command } : {}), plain, openFlag: flag.name };
-    } else if (command === undefined && plain.length === 0) {
-      command = commands.find(({ name }) => name === word);
-      if (command === undefined) plain.push(word);
-    } else plain.push(word);
+      const flags = [...(line.command?.flags ?? []), ...everyFlag];
+      const flag = flags.find(({ name, short }) => word === `--${name}` || word === `-${short}`);
+      if (flag?.takesValue && left.shift() === undefined) line.openFlag = flag.name;
+    } else if (line.command === undefined && line.plain.length === 0) {
+      line.command = commands.find((command) => command.word === word);
+      if (line.command === undefined) line.plain.push(word);
+    } else line.plain.push(word);
   }
-  return { ...(command ? { command } : {}), plain };
+  return line;
 }
 
-function typedValue(words: readonly string[], flag: string): string | undefined {
-  const at = words.findIndex((word) => word === `--${flag}` || word.startsWith(`--${flag}=`));
-  if (at < 0) return undefined;
-  return words[at]!.includes("=") ? words[at]!.slice(flag.length + 3) : words[at + 1];
-}
-
-// --- What may come
-
-function valuesAt(spot: Spot, { name, places }: Completable, index: number, plain: string[]): Promise<Candidate[]> {
-  const last = places.at(-1);
-  const place = places[index] ?? (last?.takesRest ? last : undefined);
-  // A new app's name is nobody's yet.
-  if (place === undefined || name === "apps:create" || name === "create") return Promise.resolve([]);
-  return valuesFor(spot, place.word, plain);
-}
-
-/** Values are known by the word that stands for them in a usage. */
-async function valuesFor(spot: Spot, place: string, plain: string[]): Promise<Candidate[]> {
-  const { world, commands, begun } = spot;
-  const plainly = (values: string[], about = "") => values.map((value) => ({ value, about }));
-  switch (place) {
-    case "APP":
-      return plainly(await appsOf(spot), "app");
-    case "CHANGES":
-      return plainly(
-        (await typesOf(spot, plain)).map((type) => `${type}=`),
-        "process type",
-      );
-    case "PROCESS":
-      return plainly(await typesOf(spot, plain), "process type");
-    case "REF":
-      return plainly(await knownRefs(world));
-    case "SERVER":
-      return plainly(await knownServers(world));
-    case "COMMAND":
-      return commands.map(({ name, about }) => ({ value: name, about }));
-    case "SHELL":
-      return plainly(["bash", "zsh", "fish"]);
-    case "FILE":
-      return plainly(await knownFiles(world, begun));
-    default:
-      return [];
-  }
-}
-
-function placeOfFlag(name: string): string {
-  return name.toUpperCase();
-}
-
-async function appsOf({ world, where }: Spot): Promise<string[]> {
-  return where === undefined ? [] : knownApps(world, where.server);
-}
-
-async function typesOf({ world, where, before }: Spot, plain: string[]): Promise<string[]> {
-  const app = typedValue(before, "app") ?? plain[0] ?? where?.defaultApp;
-  return where === undefined || app === undefined ? [] : knownTypes(world, where.server, app);
-}
-
-// --- Commands as completion sees them
-
-function ownCompletable(): Completable[] {
-  return ownCommands
-    .filter(({ hidden }) => !hidden)
-    .map((command) => ({
-      name: nameOf(command),
-      about: command.summary,
-      places: placesIn(command.usage),
-      flags: [...command.usage.matchAll(/--([a-z-]+)( [A-Z]+)?/g)].map(([, name, value]) => ({
-        name: name!,
-        takesValue: value !== undefined,
-        about: "",
-      })),
-    }));
-}
-
-async function describedCompletable(world: World, where: Where | undefined): Promise<Completable[]> {
-  if (where === undefined) return [];
-  const signal = AbortSignal.any([world.interrupted, AbortSignal.timeout(answerWithinMs)]);
-  const described = await knownCommands(world, where.server, signal).catch((): CommandDescription[] => []);
-  return described.flatMap(({ name, aliases, summary, usage, flags }) => {
-    const rest = {
-      about: summary,
-      places: placesIn(usage),
-      flags: flags.map((flag) => ({
-        name: flag.name,
-        short: flag.short,
-        takesValue: flag.kind !== "switch",
-        about: flag.summary,
-      })),
-    };
-    return [name, ...aliases].map((word) => ({ name: word, ...rest }));
-  });
-}
-
-/** `ps:scale APP CHANGES...` → APP, CHANGES and all after it. */
-function placesIn(usage: string): Place[] {
-  const [, ...words] = usage
-    .replace(/\[?--[^\]]*\]?/g, "")
-    .split(/\s+/)
-    .filter((word) => word !== "");
-  return words.map((word) => ({ word: word.replace(/[[\].]/g, ""), takesRest: word.includes("...") }));
+/** The value of a flag, as `--flag VALUE` or `--flag=VALUE`. */
+function readFlag(words: readonly string[], flag: string): string | undefined {
+  const at = words.findIndex((word) => word === flag || word.startsWith(`${flag}=`));
+  const word = words[at];
+  return word === flag ? words[at + 1] : word?.slice(flag.length + 1);
 }

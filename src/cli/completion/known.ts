@@ -11,16 +11,27 @@ export const answerWithinMs = 1_000;
 const goodForMs = 60_000;
 
 /** The apps that this person may see. */
-export async function knownApps(world: World, server: Server): Promise<string[]> {
-  const rows = await fromServer<{ name: string }[]>(world, server, appsKey(server), "apps:list", {});
-  return (rows ?? []).map(({ name }) => name);
+export function knownApps(world: World, server: Server): Promise<string[]> {
+  return fromServer(world, server, { key: appsKey(server), command: "apps:list", input: {} }, namesIn);
 }
 
 /** The process types of an app. */
-export async function knownTypes(world: World, server: Server, app: string): Promise<string[]> {
+export function knownTypes(world: World, server: Server, app: string): Promise<string[]> {
   const key = cacheKey("types", server.url, idOf(server), app);
-  const found = await fromServer<{ formation: Record<string, number> }>(world, server, key, "ps:list", { app });
-  return Object.keys(found?.formation ?? {});
+  const typesIn = (data: unknown) => Object.keys((data as { formation: object }).formation);
+  return fromServer(world, server, { key, command: "ps:list", input: { app } }, typesIn);
+}
+
+/** What a listing calls its rows. */
+export function knownRows(world: World, server: Server, command: string, app: string | undefined): Promise<string[]> {
+  const key = cacheKey("rows", server.url, idOf(server), command, app ?? "");
+  return fromServer(world, server, { key, command, input: app === undefined ? {} : { app } }, namesIn);
+}
+
+/** Names, labels, or the versions of releases; nothing else of a listing is kept. */
+function namesIn(data: unknown): string[] {
+  const rows = data as { name?: string; label?: string; version?: number }[];
+  return rows.map(({ name, label, version }) => name ?? label ?? `v${version}`);
 }
 
 /** Apps come and go by commands; who has typed one means what is there now. */
@@ -53,24 +64,24 @@ export async function knownFiles({ cwd }: World, begun: string): Promise<string[
 }
 
 /** Asks, unless that was done a moment ago; a server that is slow or away is as good as what it said last. */
-async function fromServer<Data>(
+async function fromServer(
   { cache, interrupted }: World,
   server: Server,
-  key: string,
-  command: string,
-  input: object,
-): Promise<Data | undefined> {
-  const kept = await readCache<Data>(cache, key);
+  { key, command, input }: { key: string; command: string; input: object },
+  wordsIn: (data: unknown) => string[],
+): Promise<string[]> {
+  const kept = await readCache<string[]>(cache, key);
   if (kept && kept.ageMs < goodForMs) return kept.value;
-  if (server.token === undefined) return kept?.value;
+  if (server.token === undefined) return kept?.value ?? [];
   try {
     const request = { method: "POST", path: `/api/commands/${encodeURIComponent(command)}`, body: { input } } as const;
     const signal = AbortSignal.any([interrupted, AbortSignal.timeout(answerWithinMs)]);
-    const { data } = await ask<{ data: Data }>(server, request, signal);
-    await writeCache(cache, key, data);
-    return data;
+    const { data } = await ask<{ data: unknown }>(server, request, signal);
+    const words = wordsIn(data);
+    await writeCache(cache, key, words);
+    return words;
   } catch {
-    return kept?.value;
+    return kept?.value ?? [];
   }
 }
 
