@@ -208,7 +208,8 @@ function run(name: string, args: string[], options: { cwd: string; env?: NodeJS.
   const { PATH, HOME } = process.env;
   const env = options.env ?? { PATH, HOME, ...registryVariables(process.env) };
   return new Promise((resolve) => {
-    execFile(name, args, { ...options, env, maxBuffer: 16 * 1024 * 1024 }, (error, out, err) => {
+    // Nothing is left running where the hook's own limit comes first.
+    execFile(name, args, { ...options, env, timeout: 150_000, maxBuffer: 16 * 1024 * 1024 }, (error, out, err) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
       resolve({ code, out, err: code === -1 ? `${err}${error?.message}` : err });
     });
