@@ -235,6 +235,14 @@ export function describeRuntime(name: string, create: () => Promise<RuntimeUnder
       expect((await under.getAt("hats.test", "/")).body).not.toBe("version v1");
     });
 
+    test("a health path has as long to answer as the release says", async () => {
+      const slow = { healthPath: "/slow", env: { END_AFTER_MS: "1000" } };
+      const impatient = await aRelease({ ...slow, healthTimeoutMs: 200 });
+      const outcome = await runtime.rollout.apply(impatient, 1, aCall({ timeoutMs: 3_000 }));
+      expect(outcome).toMatchObject({ ok: false });
+      await aLiveRelease({ ...slow, healthTimeoutMs: 10_000 });
+    });
+
     test("an app in maintenance answers 503 on all its hosts, runs on, and takes new releases", async () => {
       const spec = await aLiveRelease({ hosts: ["tea.test"], formation: { web: 1, worker: 1 } });
       const starts = await startsOf(spec);
