@@ -33,6 +33,7 @@ import { openLocalRuntime, stopAll } from "./runtime/local/local.ts";
 import { openRouter } from "./runtime/local/router.ts";
 import { type Keyring, openKeyring } from "./secrets/keyring.ts";
 import { newToken } from "./secrets/tokens.ts";
+import { addonChecks } from "./upkeep/checks/addons.ts";
 import { addressChecks } from "./upkeep/checks/address.ts";
 import { databaseChecks } from "./upkeep/checks/database.ts";
 import { diskChecks } from "./upkeep/checks/disk.ts";
@@ -171,6 +172,7 @@ function checksOf({ db, limits, repos, builder, runtime }: Omit<Deps, "checks">,
   return [
     ...databaseChecks(db, config.database.kind),
     ...workChecks({ db, limits }),
+    ...addonChecks({ db, runtime }),
     ...runtime.checks,
     ...machineChecks(repos.git.version),
     ...builder.checks,

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, type SQL, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
 import type { AddonKind, VolumeMount } from "../model/addons.ts";
 import { clip, nearest } from "../model/names.ts";
@@ -148,6 +148,19 @@ export async function lockAppsOf(tx: Db, addonId: string): Promise<AppRow[]> {
 /** All that is made, of all orgs. */
 export async function listAvailableAddons(db: Db): Promise<AddonRow[]> {
   return db.select().from(addons).where(eq(addons.state, "available")).orderBy(asc(addons.createdAt));
+}
+
+/** How many there are, of all orgs; `troubled` are being made or removed, and something stood in the way. */
+export async function countAddons(db: Db): Promise<{ available: number; failed: number; troubled: number }> {
+  const count = (which: SQL) => sql<number>`count(*) filter (where ${which})`.mapWith(Number);
+  const [row] = await db
+    .select({
+      available: count(sql`${addons.state} = 'available'`),
+      failed: count(sql`${addons.state} = 'failed'`),
+      troubled: count(sql`${addons.state} in ('creating', 'destroying') and ${addons.cause} is not null`),
+    })
+    .from(addons);
+  return row!;
 }
 
 /** Writes down how a made add-on is reached from now on. False where it is in another state by now. */

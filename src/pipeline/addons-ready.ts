@@ -26,7 +26,7 @@ export async function waitForAddons(story: Story): Promise<{ ok: true } | { ok: 
         ({ addon }) => addon,
       );
       const failed = attached.find(({ state }) => state === "failed");
-      if (failed && retried.has(failed.id)) return { ok: false, cause: story.masked(failedCause(failed)) };
+      if (failed && retried.has(failed.id)) return { ok: false, cause: story.masked(failedCause(story, failed)) };
       if (failed) {
         retried.add(failed.id);
         await tryAgain(story, failed);
@@ -59,11 +59,12 @@ async function tryAgain(story: Story, addon: AddonRow): Promise<void> {
   story.write({ kind: "text", text: `add-on ${addon.name} could not be made before${why}: trying again` });
 }
 
-function failedCause({ name, cause }: AddonRow): Cause {
+function failedCause({ held }: Story, { name, cause }: AddonRow): Cause {
+  const without = `zyndra addons:detach ${name} --app ${held.app.name} goes on without it`;
   return {
     headline: `add-on ${name} could not be made`,
     ...(cause ? { detail: [cause.headline, cause.detail].filter(Boolean).join(": ") } : {}),
-    hint: cause?.hint ?? `zyndra addons:info ${name} says more; the next deploy tries again`,
+    hint: `${cause?.hint ?? "the next deploy tries again"}; ${without}`,
   };
 }
 

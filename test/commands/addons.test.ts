@@ -409,7 +409,14 @@ describe("a deploy of an app with an add-on that is not there yet", () => {
     expect(failed.exitCode).toBe(1);
     expect(failed.output).toContain(`add-on db${count} could not be made before (the login may not make databases)`);
     expect(failed.output).toContain(`error: add-on db${count} could not be made: the login may not make databases`);
-    expect(failed.output).toContain("hint: ALTER ROLE zyndra CREATEDB");
+    expect(failed.output).toContain(
+      `hint: ALTER ROLE zyndra CREATEDB; zyndra addons:detach db${count} --app ${name} goes on without it`,
+    );
+    const doctor = (await ask("platform:doctor")).data as { check: string; verdict: string; text: string }[];
+    expect(doctor.find(({ check }) => check === "add-ons")).toMatchObject({
+      verdict: "warning",
+      text: expect.stringMatching(/^\d+ there, 1 could not be made$/),
+    });
     expect(await info(`db${count}`)).toMatchObject({
       state: "failed",
       cause: { headline: "the login may not make databases", hint: "ALTER ROLE zyndra CREATEDB" },
