@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNull, lt, ne, sql } from "drizzle-orm";
+import { and, desc, eq, gt, inArray, isNull, lt, lte, ne, notInArray, type SQL, sql } from "drizzle-orm";
 import type { CronEntry } from "../model/app-settings.ts";
 import type { Db } from "./client.ts";
 import { type AppRow, apps, type CronRunRow, cronRuns, releases } from "./schema.ts";
@@ -62,14 +62,26 @@ export async function insertCronRun(
   return inserted.length === 1;
 }
 
-/** What waits for a worker, the oldest first. */
-export async function listWaitingCronRuns(db: Db, limit: number): Promise<OwnedCronRun[]> {
-  return db
-    .select()
+export type WaitingAsked = {
+  /** How many of one app. */
+  perApp: number;
+  /** How many in all. */
+  limit: number;
+  /** Apps that have no place left. */
+  except: string[];
+};
+
+/** What waits for a worker: the oldest of each app first, then the next of each, so that no app hides the others'. */
+export async function listWaitingCronRuns(db: Db, { perApp, limit, except }: WaitingAsked): Promise<OwnedCronRun[]> {
+  const { appId, orgId, projectId, name, dueAt } = cronRuns;
+  const turn = sql<number>`row_number() over (partition by ${appId} order by ${dueAt}, ${name})`;
+  const waiting = db
+    .select({ appId, orgId, projectId, name, dueAt, turn: turn.as("turn") })
     .from(cronRuns)
-    .where(and(eq(cronRuns.status, "running"), isNull(cronRuns.leaseUntil)))
-    .orderBy(cronRuns.dueAt)
-    .limit(limit);
+    .innerJoin(apps, eq(apps.id, appId))
+    .where(and(isWaiting, isNull(apps.destroyRequestedAt), notInArray(appId, except)))
+    .as("waiting");
+  return db.select().from(waiting).where(lte(waiting.turn, perApp)).orderBy(waiting.turn, waiting.dueAt).limit(limit);
 }
 
 /** Takes a waiting run. False where another worker did. */
@@ -137,11 +149,28 @@ export async function endCronRun(tx: Db, key: CronRunKey, ending: CronRunEnding)
 
 /** Ends the runs whose workers have died. */
 export async function loseCronRuns(tx: Db, reason: string): Promise<CronRunRow[]> {
-  return tx
+  return endAll(tx, and(eq(cronRuns.status, "running"), lt(cronRuns.leaseUntil, sql`now()`)), "lost", reason);
+}
+
+/** Ends what was due before a moment and still waits for a worker. */
+export async function expireCronRuns(tx: Db, before: Date, reason: string): Promise<CronRunRow[]> {
+  return endAll(tx, and(isWaiting, lt(cronRuns.dueAt, before)), "skipped", reason);
+}
+
+async function endAll(
+  tx: Db,
+  which: SQL | undefined,
+  status: "lost" | "skipped",
+  reason: string,
+): Promise<CronRunRow[]> {
+  const ended = await tx
     .update(cronRuns)
-    .set({ status: "lost", reason: withReason(reason), leaseUntil: null, finishedAt: sql`now()` })
-    .where(and(eq(cronRuns.status, "running"), lt(cronRuns.leaseUntil, sql`now()`)))
+    .set({ status, reason: withReason(reason), leaseUntil: null, finishedAt: sql`now()` })
+    .where(which)
     .returning();
+  const entries = new Map(ended.map((run) => [`${run.appId} ${run.name}`, run]));
+  for (const run of entries.values()) await forgetOldRuns(tx, run);
+  return ended;
 }
 
 /** The newest runs of an app, of one entry or of all. */
@@ -177,6 +206,8 @@ async function forgetOldRuns(tx: Db, { appId, name }: CronRunKey): Promise<void>
     .offset(keptRuns);
   await tx.delete(cronRuns).where(and(ofEntry, ne(cronRuns.status, "running"), inArray(cronRuns.dueAt, old)));
 }
+
+const isWaiting = and(eq(cronRuns.status, "running"), isNull(cronRuns.leaseUntil));
 
 function isRunning({ appId, name, dueAt }: CronRunKey) {
   return and(

@@ -1,5 +1,5 @@
 import type { Db } from "../db/client.ts";
-import { type CronRunEnding, endCronRun, loseCronRuns, type OwnedCronRun } from "../db/cron-runs.ts";
+import { type CronRunEnding, endCronRun, expireCronRuns, loseCronRuns, type OwnedCronRun } from "../db/cron-runs.ts";
 import { publish } from "../db/events.ts";
 import type { Deps } from "../deps.ts";
 import { cronProcess, startWithinMs } from "../model/cron.ts";
@@ -25,6 +25,17 @@ export async function endLost(deps: Deps): Promise<void> {
     return rows;
   });
   for (const run of lost) await note(deps, run, `lost: ${reason}`);
+}
+
+/** Ends what has waited too long to begin still, also where its app has no place left. */
+export async function endLate(deps: Deps, now: Date): Promise<void> {
+  const before = new Date(now.getTime() - startWithinMs);
+  const late = await deps.db.transaction(async (tx) => {
+    const rows = await expireCronRuns(tx, before, tooLate);
+    for (const run of rows) await tell(tx, run, { status: "skipped", reason: tooLate });
+    return rows;
+  });
+  for (const run of late) await note(deps, run, `left out: ${tooLate}`);
 }
 
 /** A line of Zyndra's own about an entry. Whether it can be written decides nothing. */

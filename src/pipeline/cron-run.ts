@@ -13,11 +13,11 @@ import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import type { Deps, Limits } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import type { CronEntry } from "../model/app-settings.ts";
-import { cronProcess, defaultTimeoutMs, startWithinMs } from "../model/cron.ts";
+import { cronProcess, defaultTimeoutMs } from "../model/cron.ts";
 import { duration } from "../model/deploy.ts";
 import type { ReleaseSpec } from "../runtime/runtime.ts";
 import { readSnapshot } from "./config-snapshot.ts";
-import { note, tooLate, writeEnding } from "./cron-endings.ts";
+import { note, writeEnding } from "./cron-endings.ts";
 import { readWanted, releaseSpec } from "./wanted.ts";
 
 /** A due moment that this worker runs, with what it runs. */
@@ -32,7 +32,7 @@ class LostRun extends Error {
 }
 
 /** Takes a waiting run, as the live release names its entry now. Null where another has it, or it is not to be run. */
-export async function claimRun(deps: Deps, run: OwnedCronRun, now: Date): Promise<ClaimedRun | null> {
+export async function claimRun(deps: Deps, run: OwnedCronRun): Promise<ClaimedRun | null> {
   const claimed = await deps.db.transaction(async (tx) => {
     // The app's row is taken first, so that of two runs of an entry one sees the other.
     const app = await lockApp(tx, run.appId);
@@ -41,7 +41,6 @@ export async function claimRun(deps: Deps, run: OwnedCronRun, now: Date): Promis
     if (!(await claimCronRun(tx, run, release.version, cronLeaseMs(deps.limits)))) return null;
     const entry = release.settings.cron?.find(({ name }) => name === run.name);
     if (!entry) return leaveOut(tx, run, `v${release.version} does not have it any more`);
-    if (now.getTime() - run.dueAt.getTime() > startWithinMs) return leaveOut(tx, run, tooLate);
     const other = entry.overlap === "forbid" ? await findOtherCronRun(tx, run) : null;
     if (other) return leaveOut(tx, run, stillGoing(run, other));
     return { run, entry, app, release };

@@ -1,8 +1,8 @@
-import { listWaitingCronRuns, readClock } from "../db/cron-runs.ts";
+import { listWaitingCronRuns, type OwnedCronRun, readClock, renewCronRun } from "../db/cron-runs.ts";
 import type { Deps } from "../deps.ts";
 import { openBell } from "../events/bell.ts";
 import { cronTopic } from "../model/event.ts";
-import { endLost } from "./cron-endings.ts";
+import { endLate, endLost } from "./cron-endings.ts";
 import { openCronPlan } from "./cron-plan.ts";
 import { claimRun, cronLeaseMs, runClaimed } from "./cron-run.ts";
 
@@ -33,32 +33,36 @@ export function startCron(deps: Deps, options: CronOptions = {}): Cron {
   const bell = openBell(stop.signal);
   const unwatch = events.watch(cronTopic, bell.ring);
   const plan = openCronPlan(deps);
-  /** What runs here, and of which app. */
-  const going = new Map<Promise<void>, string>();
+  /** What runs here. */
+  const going = new Map<Promise<void>, OwnedCronRun>();
 
   // One app whose runs never end must not take the place of all others.
-  const hasPlaceFor = (appId: string) => {
-    const ofApp = [...going.values()].filter((id) => id === appId).length;
-    return going.size < limits.cronAtOnce && ofApp < Math.ceil(limits.cronAtOnce / 2);
-  };
-  const takeUp = async (at: Date) => {
-    for (const waiting of await listWaitingCronRuns(db.db, waitingAtOnce)) {
-      if (stop.signal.aborted || !hasPlaceFor(waiting.appId)) continue;
-      const claimed = await claimRun(deps, waiting, at);
+  const perApp = Math.ceil(limits.cronAtOnce / 2);
+  const isFull = (appId: string) => [...going.values()].filter((run) => run.appId === appId).length >= perApp;
+  const takeUp = async () => {
+    if (going.size >= limits.cronAtOnce) return;
+    const except = [...new Set([...going.values()].map(({ appId }) => appId))].filter(isFull);
+    for (const waiting of await listWaitingCronRuns(db.db, { perApp, limit: waitingAtOnce, except })) {
+      if (stop.signal.aborted || going.size >= limits.cronAtOnce) return;
+      if (isFull(waiting.appId)) continue;
+      const claimed = await claimRun(deps, waiting);
       if (!claimed) continue;
       const ended = runClaimed(deps, claimed, { stop: stop.signal, retryPauseMs }).then(() => {
         going.delete(ended);
         bell.ring();
       });
-      going.set(ended, waiting.appId);
+      going.set(ended, waiting);
     }
   };
   /** Does what is to be done now; answers for how long that is all. */
   const look = async (): Promise<number> => {
+    // After a while without the database the leases of what goes on here have ended, too.
+    await Promise.all([...going.values()].map((run) => renewCronRun(db.db, run, cronLeaseMs(limits))));
     await endLost(deps);
     const at = await now();
     const next = await plan.writeDue(at);
-    await takeUp(at);
+    await endLate(deps, at);
+    await takeUp();
     return Math.min(next - at.getTime(), lookAgainMs, cronLeaseMs(limits));
   };
   const looking = (async () => {
