@@ -6,6 +6,19 @@ import { processTypePattern } from "./process-types.ts";
 export const slugManifestFile = ".zyndra-slug.json";
 
 /**
+ * The file in the folder of a slug's commands that names the files which the build has left below it, so that those that an app
+ * writes while it runs are told from them.
+ */
+export const slugFilesFile = ".zyndra-files";
+
+/** Paths relative to the folder; a name may hold anything but NUL. */
+export const slugFilesText = (paths: readonly string[]) => paths.map((path) => `${path}\0`).join("");
+export const parseSlugFiles = (text: string) => text.split("\0").slice(0, -1);
+
+/** Whose files are not named: too many, and nobody keeps anything of their own there. */
+export const unnamedFolder = "node_modules";
+
+/**
  * What a finished slug says of itself. `pathDirs` go in front of PATH, first one first, relative ones below the folder in
  * which its commands run. `env` are defaults below the config vars: a config var of the same name wins.
  */

@@ -7,7 +7,13 @@ import { dirname, join } from "node:path";
 import { openLog } from "../../src/log.ts";
 import { type Image, slugFolder, slugImage } from "../../src/model/image.ts";
 import type { ProcessTypes } from "../../src/model/process-types.ts";
-import { type SlugManifest, slugManifestFile, slugManifestText } from "../../src/model/slug.ts";
+import {
+  type SlugManifest,
+  slugFilesFile,
+  slugFilesText,
+  slugManifestFile,
+  slugManifestText,
+} from "../../src/model/slug.ts";
 import { type LocalRuntimeOptions, openLocalRuntime, stopAll } from "../../src/runtime/local/local.ts";
 import { openRouter, type Router, type RouterOptions } from "../../src/runtime/local/router.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
@@ -86,6 +92,7 @@ export async function makeSlug(
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), text);
   }
+  await writeFile(join(folder, slugFilesFile), slugFilesText(Object.keys(files)));
   await writeFile(
     join(folder, slugManifestFile),
     slugManifestText({

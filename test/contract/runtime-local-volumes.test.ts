@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { access, appendFile, lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { VolumeMount } from "../../src/model/addons.ts";
 import { slugFolder } from "../../src/model/image.ts";
+import { slugFilesFile, slugFilesText } from "../../src/model/slug.ts";
+import { linkVolumes } from "../../src/runtime/local/mounts.ts";
 import type { ReleaseSpec } from "../../src/runtime/runtime.ts";
+import { eventually } from "../support/eventually.ts";
 import { type LocalBench, openLocalBench } from "./local-bench.ts";
 import { aCall } from "./runtime.ts";
 
@@ -122,6 +125,7 @@ test("a link of the commit's own leads no volume out of the slug, and is not tak
   ] as const) {
     const spec = await aRelease({ volumes: [await aVolume(path)] });
     await symlink(outside, join(slugOf(spec), link));
+    await appendFile(join(slugOf(spec), slugFilesFile), slugFilesText([link]));
     expect(await apply(spec)).toMatchObject({
       cause: { headline: `the release has files in ${link}, where volume uploads is mounted` },
     });
@@ -194,10 +198,73 @@ test("links that a killed roll-out has left otherwise are put right when the pla
   await get(spec, "/put/uploads/hat");
   // As if a version with another volume had been about to start on the same files.
   const other = await aVolume("/app/uploads", "other");
-  await bench.runtime.processes.run({ ...spec, volumes: [other] }, "true", () => {}, never);
+  await linkVolumes({ dataDir: bench.dataDir, slugDir: slugOf(spec), volumes: [other] });
   expect(await get(spec, "/get/uploads/hat")).toBe("ENOENT");
   await bench.reopen();
   expect(await get(spec, "/get/uploads/hat")).toBe("kept by v1");
   await writeFile(join(folderOf(volumes[0]!), "more"), "more");
   expect(await get(spec, "/get/uploads/more")).toBe("more");
+});
+
+test("what the app has written itself where a volume is mounted makes way, and is there again without the volume", async () => {
+  const first = await aRelease({ files: { "uploads/.gitkeep": "" } });
+  await apply(first);
+  await get(first, "/put/uploads/hat");
+  const volumes = [await aVolume()];
+  const broken = await aRelease({ of: first, image: first.image, volumes, env: { FAULT: "crash" } });
+  expect(await apply(broken)).toMatchObject({
+    ok: false,
+    cause: { headline: expect.not.stringContaining("files in") },
+  });
+  expect(await get(first, "/get/uploads/hat")).toBe("kept by v1");
+
+  const said: string[] = [];
+  const second = await aRelease({ of: broken, image: first.image, volumes });
+  const call = { ...aCall(), write: ({ text }: { text: string }) => said.push(text) };
+  expect(await bench.runtime.rollout.apply(second, ++fence, call)).toEqual({ ok: true });
+  expect(said).toContain(
+    "what the app had written to uploads stays in .zyndra-covered/uploads; volume uploads is mounted in its place",
+  );
+  expect(await get(second, "/get/uploads/hat")).toBe("ENOENT");
+  expect(await get(second, "/get/.zyndra-covered/uploads/hat")).toBe("kept by v1");
+  expect(await get(second, "/put/uploads/cap")).toBe("kept by v3");
+  expect(await readdir(folderOf(volumes[0]!))).toEqual(["cap"]);
+
+  // Detached, written to, attached again.
+  const third = await aRelease({ of: second, image: first.image });
+  expect(await apply(third)).toEqual({ ok: true });
+  expect(await get(third, "/get/uploads/hat")).toBe("kept by v1");
+  const fourth = await aRelease({ of: third, image: first.image, volumes });
+  expect(await apply(fourth)).toEqual({ ok: true });
+  expect(await get(fourth, "/get/uploads/cap")).toBe("kept by v3");
+});
+
+test("a command beside the running app has the volumes of its release, not those attached since", async () => {
+  const spec = await aRelease();
+  await apply(spec);
+  await get(spec, "/put/own");
+  const volumes = [await aVolume()];
+  const run = bench.runtime.processes.run({ ...spec, volumes }, "mkdir uploads && echo > uploads/a", () => {}, never);
+  expect(await run).toBe(0);
+  expect((await lstat(join(slugOf(spec), "uploads"))).isDirectory()).toBe(true);
+  expect(await readdir(folderOf(volumes[0]!))).toEqual([]);
+});
+
+test("a release command keeps its volumes while the app that runs on the same files is scaled", async () => {
+  const first = await aRelease();
+  await apply(first);
+  const volumes = [await aVolume()];
+  const second = await aRelease({ of: first, image: first.image, volumes });
+  const slug = slugOf(first);
+  const command = "echo > begun; until [ -e go ]; do sleep 0.05; done; echo kept > uploads/migrated";
+  const running = bench.runtime.processes.run(second, command, () => {}, never);
+  await eventually(() => access(join(slug, "begun")));
+  expect(await apply({ ...first, formation: { web: 2 } })).toEqual({ ok: true });
+  await writeFile(join(slug, "go"), "");
+  expect(await running).toBe(0);
+  expect(await readdir(folderOf(volumes[0]!))).toEqual(["migrated"]);
+  // Its deploy may still fail, so what runs is left as it was.
+  expect((await lstat(join(slug, "uploads"))).isSymbolicLink()).toBe(false);
+  expect(await apply(second)).toEqual({ ok: true });
+  expect(await get(second, "/get/uploads/migrated")).toBe("kept\n");
 });

@@ -2,7 +2,15 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { lstat, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { parseSlugManifest, type SlugManifest, slugManifestFile, slugManifestText } from "../../model/slug.ts";
+import {
+  parseSlugManifest,
+  type SlugManifest,
+  slugFilesFile,
+  slugFilesText,
+  slugManifestFile,
+  slugManifestText,
+  unnamedFolder,
+} from "../../model/slug.ts";
 import { removeTree } from "./remove-tree.ts";
 
 /**
@@ -30,14 +38,29 @@ export async function findSlug(slugDir: string): Promise<SlugManifest | undefine
   }
 }
 
-/** Makes a built folder a slug: its manifest is written, then the whole is renamed into place. */
+/** Makes a built folder a slug: the names of its files and its manifest are written, then the whole is renamed into place. */
 export async function placeSlug(builtDir: string, slugDir: string, manifest: SlugManifest): Promise<void> {
+  const appDir = join(builtDir, manifest.root ?? "");
+  const filesPath = join(appDir, slugFilesFile);
+  await removeTree(filesPath);
+  await writeFile(filesPath, slugFilesText(await namedFiles(appDir)), { flag: "wx", mode: 0o600 });
   const manifestPath = join(builtDir, slugManifestFile);
   await removeTree(manifestPath);
   await writeFile(manifestPath, slugManifestText(manifest), { flag: "wx", mode: 0o600, flush: true });
   await mkdir(dirname(slugDir), { recursive: true, mode: 0o700 });
   await removeTree(slugDir);
   await rename(builtDir, slugDir);
+}
+
+/** All that is no folder, relative to `dir`. */
+async function namedFiles(dir: string, below = ""): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(join(dir, below), { withFileTypes: true })) {
+    const path = join(below, entry.name);
+    if (!entry.isDirectory()) found.push(path);
+    else if (entry.name !== unnamedFolder) found.push(...(await namedFiles(dir, path)));
+  }
+  return found;
 }
 
 /** The manifest goes first, so that a removal which is cut short leaves no slug behind. */

@@ -2,7 +2,7 @@ import type { ReleaseSpec } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, startProcess } from "./ground.ts";
 import { findKeeper, markRetired, stopInstance } from "./instance.ts";
 import { LockBusy } from "./lock.ts";
-import { linkVolumes, unlinkOthers } from "./mounts.ts";
+import { mountDesired } from "./mounted.ts";
 import { endLostRuns } from "./one-off.ts";
 import { releaseLostPorts } from "./ports.ts";
 import { drainBackends, findRoutes, putRoute, routeOf } from "./routes.ts";
@@ -54,16 +54,6 @@ export async function healApp(ground: Ground, appId: string): Promise<Desired | 
   if (strays.length > 0) ground.log.info({ appId, processes: strays }, "leftover processes stopped");
   await retire(ground, appId, strays, { routesVersion: version, limitMs: drainLimitMs(ground, desired?.spec) });
   return desired;
-}
-
-/** What should run finds its volumes, and no others, where a roll-out that was cut short may have linked them otherwise. */
-export async function mountDesired(ground: Ground, { spec }: Desired): Promise<void> {
-  const slug = await findSlug(ground, spec);
-  if (!slug) return;
-  const mounts = { dataDir: ground.dataDir, slugDir: slug.dir, volumes: spec.volumes ?? [] };
-  await unlinkOthers(mounts);
-  const inTheWay = await linkVolumes(mounts);
-  if (inTheWay) ground.log.error({ app: spec.appName, why: inTheWay.headline }, "a volume could not be mounted");
 }
 
 /** How long requests may take to finish on processes that get no more of them. */

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../../errors.ts";
 import type { WriteLine } from "../../model/log-line.ts";
 import type { EndSignal, OtherEnd, ReleaseSpec, RunOptions, TerminalSize } from "../runtime.ts";
@@ -11,10 +12,11 @@ import { processEnvironment } from "./environment.ts";
 import { findSlug, type Ground } from "./ground.ts";
 import { endMarked, type KeeperStreams, spawnKeeper, writeLaunch } from "./instance.ts";
 import { splitLines } from "./lines.ts";
+import { LockBusy } from "./lock.ts";
 import { openLineLog } from "./log-file.ts";
 import { startTimeOf } from "./machine.ts";
-import { linkVolumes } from "./mounts.ts";
-import { appFolder, namesIn, readIfThere } from "./state.ts";
+import { keepingVolumes, mountDesired, mountRun } from "./mounted.ts";
+import { type Desired, findDesired, namesIn, readIfThere, runsFolder, withApp } from "./state.ts";
 
 /** See Processes.run. */
 export function runOneOff(
@@ -30,7 +32,8 @@ export function runOneOff(
     lines?.write(line.text);
     write(line);
   };
-  const running = runOnce(ground, spec, { name, command, streams: "pipes" }, signal, async (keeper) => {
+  const tell = (text: string) => write({ kind: "text", text });
+  const running = runOnce(ground, spec, { name, command, streams: "pipes" }, signal, tell, async (keeper) => {
     keeper.stdin!.write(frame("end"));
     await Promise.all([relay(keeper.stdout!, writeAll), relay(keeper.stderr!, writeAll)]);
   });
@@ -53,7 +56,8 @@ export async function attachOneOff(
   }
   const env: Record<string, string> = terminal ? { TERM: terminal.type } : {};
   const streams: KeeperStreams = terminal ? { streams: "terminal", ...terminal.size } : { streams: "pipes" };
-  return runOnce(ground, spec, { name, command, env, ...streams }, signal, async (keeper) => {
+  const tell = (text: string) => ground.log.warn({ app: spec.appName }, text);
+  return runOnce(ground, spec, { name, command, env, ...streams }, signal, tell, async (keeper) => {
     end.onSignal((heard) => passOn(heard, keeper));
     void feed(keeper.stdin!, end.stdin);
     try {
@@ -90,23 +94,27 @@ export async function endRuns(dataDir: string, appId: string): Promise<void> {
  */
 async function runOnce(
   ground: Ground,
-  spec: ReleaseSpec,
+  release: ReleaseSpec,
   asked: { name: string; command: string; env?: Record<string, string> } & KeeperStreams,
   signal: AbortSignal,
+  tell: (text: string) => void,
   attend: (keeper: ChildProcess) => Promise<void>,
 ): Promise<number> {
   signal.throwIfAborted();
   const { dataDir, nodeDir, limits } = ground;
+  // What runs has the volumes it was released with, and so has a command beside it, whatever was attached since.
+  const spec = keepingVolumes(await findDesired(dataDir, release.appId), release);
   const slug = await findSlug(ground, spec);
   if (!slug) throw new UserError("gone", `The files of v${spec.version} are gone.`, "push its commit again");
-  const inTheWay = await linkVolumes({ dataDir, slugDir: slug.dir, volumes: spec.volumes ?? [] });
-  if (inTheWay) throw new UserError("conflict", inTheWay.headline, inTheWay.hint);
   const id = `run-${randomBytes(6).toString("hex")}`;
   const folder = join(runsFolder(dataDir, spec.appId), id);
   await mkdir(join(folder, "home"), { recursive: true, mode: 0o700 });
   await mkdir(join(folder, "tmp"), { mode: 0o700 });
   try {
     await writeFile(join(folder, "owner"), `${process.pid} ${await startTimeOf(process.pid)}`, { mode: 0o600 });
+    const linked = await mountRun(ground, spec, slug, folder);
+    if (!linked.ok) throw new UserError("conflict", linked.cause.headline, linked.cause.hint);
+    linked.covered.forEach(tell);
     const { dir, manifest } = slug;
     const made = processEnvironment({ spec, slugDir: dir, manifest, processName: asked.name, folder, nodeDir });
     const env = { ...made, ...asked.env };
@@ -115,8 +123,27 @@ async function runOnce(
   } finally {
     await endMarked(id);
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    await unmountRun(ground, spec);
   }
 }
+
+/** What runs on the same files finds them as they were, where the command had other volumes. Who is changing the app does it else. */
+async function unmountRun(ground: Ground, { appId, image, volumes = [] }: ReleaseSpec): Promise<void> {
+  const hasOthers = (current: Desired | undefined): current is Desired =>
+    current?.spec.image === image && !isDeepStrictEqual(current.spec.volumes ?? [], volumes);
+  if (!hasOthers(await findDesired(ground.dataDir, appId))) return;
+  try {
+    await withApp(ground.dataDir, appId, { waitMs: unmountWaitMs }, async () => {
+      const current = await findDesired(ground.dataDir, appId);
+      if (hasOthers(current)) await mountDesired(ground, current);
+    });
+  } catch (error) {
+    if (error instanceof LockBusy) return;
+    ground.log.error({ appId, err: error }, "what a command had mounted could not be taken away");
+  }
+}
+
+const unmountWaitMs = 1_000;
 
 async function keepOnce(
   folder: string,
@@ -200,7 +227,3 @@ function frame(kind: "data" | "end" | "size", payload: Uint8Array = new Uint8Arr
 }
 
 const defaultName = "run.1";
-
-function runsFolder(dataDir: string, appId: string): string {
-  return join(appFolder(dataDir, appId), "runs");
-}

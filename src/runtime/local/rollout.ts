@@ -1,13 +1,12 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { Cause } from "../../model/cause.ts";
 import { effectiveFormation, restartRevision } from "../../model/process-types.ts";
 import type { ReleaseSpec, RolloutCall, RolloutOutcome } from "../runtime.ts";
 import { findSlug, type Ground, newProcess, type Slug, startProcess } from "./ground.ts";
-import { drainLimitMs, healApp, mountDesired, retire } from "./healing.ts";
+import { drainLimitMs, healApp, retire } from "./healing.ts";
 import { stopInstance, stopInstancesExcept } from "./instance.ts";
-import { linkVolumes, unlinkOthers } from "./mounts.ts";
+import { keepingVolumes, mountDesired, mountRelease } from "./mounted.ts";
 import { endRuns } from "./one-off.ts";
 import { waitUntilHealthy } from "./readiness.ts";
 import { drainBackends, putRoute, routeOf } from "./routes.ts";
@@ -43,8 +42,9 @@ export async function applyRelease(
     }
     const slug = await findSlug(ground, spec);
     if (!slug) return slugIsGone(spec);
-    const inTheWay = await mount(ground, current, spec, slug);
-    if (inTheWay) return { ok: false, cause: inTheWay };
+    const linked = await mountRelease(ground, current, spec, slug);
+    if (!linked.ok) return linked;
+    for (const text of linked.covered) call.write({ kind: "text", text });
 
     const started = await startAll(ground, spec, slug, change.start);
     try {
@@ -75,8 +75,9 @@ export async function applyRelease(
       await putBack(ground, spec.appId, started, current);
       throw error;
     }
-    await switchTo(ground, { spec, processes: inOrder([...change.keep, ...started]) }, current, change.stop, call);
-    await unlinkOthers({ slugDir: slug.dir, volumes: spec.volumes ?? [] });
+    const desired = { spec, processes: inOrder([...change.keep, ...started]) };
+    await switchTo(ground, desired, current, change.stop, call);
+    await mountDesired(ground, desired);
     return { ok: true };
   });
 }
@@ -206,23 +207,6 @@ async function putBack(
 ): Promise<void> {
   await Promise.all(started.map(({ id }) => stopInstance(ground.dataDir, appId, id)));
   if (current) await mountDesired(ground, current);
-}
-
-/** What is mounted changes with a release, as do the config vars that tell of it. */
-function keepingVolumes(current: Desired | undefined, spec: ReleaseSpec): ReleaseSpec {
-  return current?.spec.releaseId === spec.releaseId ? { ...spec, volumes: current.spec.volumes ?? [] } : spec;
-}
-
-/** Links the release's volumes into its files. Those of the version that still runs on the same files stay until it is gone. */
-async function mount(
-  { dataDir }: Ground,
-  current: Desired | undefined,
-  { image, volumes = [] }: ReleaseSpec,
-  { dir: slugDir }: Slug,
-): Promise<Cause | undefined> {
-  const running = current?.spec.image === image ? (current.spec.volumes ?? []) : [];
-  await unlinkOthers({ slugDir, volumes: [...running, ...volumes] });
-  return linkVolumes({ dataDir, slugDir, volumes });
 }
 
 function slugIsGone(spec: ReleaseSpec): RolloutOutcome {

@@ -13,8 +13,10 @@ import { withLock } from "./lock.ts";
  *   DATA/routers/ID.json                      what each router has seen of it
  *   DATA/ports/PORT                           which process a port belongs to
  *   DATA/owners/APP_ID/lock, fence-N          one change at a time, and never a stale one; outlives the app
+ *   DATA/owners/APP_ID/mounts                 held for a moment by whoever links volumes (mounted.ts)
  *   DATA/apps/APP_ID/desired.json             what should run, with its environment (mode 0600)
  *   DATA/apps/APP_ID/processes/INSTANCE_ID/   one running process: launch, status, home, tmp
+ *   DATA/apps/APP_ID/runs/ID/                 one command that runs once, and the volumes it uses
  *   DATA/apps/APP_ID/log/app.log, router.log  and the older half of each, with `.1` at the end
  */
 export type Desired = {
@@ -47,6 +49,10 @@ export function processesFolder(dataDir: string, appId: string): string {
 
 export function processFolder(dataDir: string, appId: string, instanceId: string): string {
   return join(processesFolder(dataDir, appId), instanceId);
+}
+
+export function runsFolder(dataDir: string, appId: string): string {
+  return join(appFolder(dataDir, appId), "runs");
 }
 
 export function logFolder(dataDir: string, appId: string): string {
@@ -87,6 +93,12 @@ export async function withApp<T>(
 ): Promise<T> {
   const owner = await ownerFolder(dataDir, appId);
   return withLock(join(owner, "lock"), options, work);
+}
+
+/** One change of an app's links at a time: unlike what `withApp` holds, this is free in a moment. */
+export async function withMounts<T>(dataDir: string, appId: string, work: () => Promise<T>): Promise<T> {
+  const owner = await ownerFolder(dataDir, appId);
+  return withLock(join(owner, "mounts"), {}, work);
 }
 
 /**
