@@ -12,7 +12,7 @@ import type { BuildOutcome } from "../../src/builder/builder.ts";
 import { createLocalBuilder, type LocalBuilderOptions } from "../../src/builder/local/local.ts";
 import { registryVariables } from "../../src/config.ts";
 import { slugFolder } from "../../src/model/image.ts";
-import { parseSlugManifest, slugManifestFile, slugPath } from "../../src/model/slug.ts";
+import { parseSlugFiles, parseSlugManifest, slugFilesFile, slugManifestFile, slugPath } from "../../src/model/slug.ts";
 import { eventually } from "../support/eventually.ts";
 import { describeBuilder, files, fixture, recorder, requestOf } from "./builder.ts";
 
@@ -354,14 +354,29 @@ describe("what a build may see and touch", () => {
         "package.json": JSON.stringify({ scripts: { postinstall: "echo hi", start: "x" } }),
         "requirements.txt": "",
       })(intoDir, AbortSignal.abort());
-      for (const name of ["node_modules", ".venv", ".zyndra", slugManifestFile])
+      for (const name of ["node_modules", ".venv", ".zyndra", slugManifestFile, slugFilesFile])
         await symlink(outside, join(intoDir, name));
       await symlink("/etc/passwd", join(intoDir, "passwd"));
     };
     const slugDir = slugOf(await open().run(requestOf(links)));
     expect(await readdir(outside)).toEqual(["kept.txt"]);
     expect((await lstat(join(slugDir, slugManifestFile))).isFile()).toBe(true);
+    expect((await lstat(join(slugDir, slugFilesFile))).isFile()).toBe(true);
     expect(await readlink(join(slugDir, "passwd"))).toBe("/etc/passwd");
+  });
+
+  test("says which files the build has left below the folder of its commands", async () => {
+    const source = files({
+      "README.md": "of the repository",
+      "api/Procfile": "web: true\n",
+      "api/public/images/logo.png": "a logo",
+      "api/uploads/.gitkeep": "",
+    });
+    const request = { ...requestOf(source), settings: { build: { root: "api" } } };
+    const slugDir = slugOf(await open().run(request));
+    const names = parseSlugFiles(await readFile(join(slugDir, "api", slugFilesFile), "utf8"));
+    expect(names).toEqual(expect.arrayContaining(["Procfile", "public/images/logo.png", "uploads/.gitkeep"]));
+    expect(names).not.toContain("README.md");
   });
 
   test("does not put the server of a static site behind a link of the commit", async () => {
