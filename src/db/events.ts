@@ -1,4 +1,4 @@
-import { and, eq, gt, inArray, sql } from "drizzle-orm";
+import { and, desc, eq, gt, inArray, sql } from "drizzle-orm";
 import type { EventData, StoredEvent } from "../model/event.ts";
 import type { Db } from "./client.ts";
 import { apps, events, topics } from "./schema.ts";
@@ -60,6 +60,21 @@ export async function listEvents(db: Db, topic: string, after: number, limit: nu
 export async function lastEventSeq(db: Db, topic: string): Promise<number> {
   const [row] = await db.select({ lastSeq: topics.lastSeq }).from(topics).where(eq(topics.name, topic));
   return row?.lastSeq ?? 0;
+}
+
+/** The newest event of one type in a topic; undefined where none is on record. */
+export async function findLastEvent<Type extends EventData["type"]>(
+  db: Db,
+  topic: string,
+  type: Type,
+): Promise<Extract<EventData, { type: Type }> | undefined> {
+  const [row] = await db
+    .select({ data: events.data })
+    .from(events)
+    .where(and(eq(events.topic, topic), sql`${events.data} ->> 'type' = ${type}`))
+    .orderBy(desc(events.seq))
+    .limit(1);
+  return row?.data as Extract<EventData, { type: Type }> | undefined;
 }
 
 /** Whose topic it is; null where nothing has happened in it yet. */

@@ -10,4 +10,6 @@ export type Cause = {
   hint?: string;
   /** The last lines of what failed, up to 20. */
   lastLines?: string[];
+  /** Of a deploy: why the release before it does not serve again, where that could not be brought about. */
+  notBack?: string;
 };

@@ -63,11 +63,14 @@ async function endBroken(story: Story, error: unknown): Promise<void> {
   const isOurs = !(error instanceof UserError);
   if (isOurs)
     deps.log.error({ err: error, deploy: deploy.id, number: deploy.number, app: held.app.name }, "a deploy broke");
-  await putBackIfSwitched(story);
-  if (!isOurs) return story.end("failed", { headline: error.message, ...(error.hint ? { hint: error.hint } : {}) });
+  const back = await putBackIfSwitched(story);
+  if (!isOurs) {
+    return story.end("failed", { headline: error.message, ...(error.hint ? { hint: error.hint } : {}), ...back });
+  }
   return story.end("failed", {
     headline: "Zyndra itself failed",
     hint: `the platform's log says more under ${deploy.id}; push again, or zyndra deploys:retry ${held.app.name} ${deploy.number}`,
+    ...back,
   });
 }
 

@@ -26,10 +26,11 @@ export async function endUnsuccessful(
   if (!ended) return;
   const live = await findLiveRelease(tx, app);
   const facts = { appName: app.name, number: ended.number, status, tookMs: ended.tookMs, cause };
-  const keeps = live ? `v${live.version} keeps serving ${deps.runtime.edge.url(app.name)}; ` : "";
+  const keeps = live && !cause.notBack ? `v${live.version} keeps serving ${deps.runtime.edge.url(app.name)}; ` : "";
   const lines: LogLine[] = [
     { kind: "intro", text: "" },
     { kind: "error", text: cause.detail ? `${cause.headline}: ${cause.detail}` : cause.headline },
+    ...(live && cause.notBack ? [notBackLine(app, live.version, cause.notBack)] : []),
     ...hintsOf(app, ended, cause).map((text) => ({ kind: "hint", text }) as const),
     ...lastLines(ended, cause),
     { kind: "text", text: `${keeps}whole log: zyndra deploys:logs ${app.name} ${ended.number}` },
@@ -38,6 +39,10 @@ export async function endUnsuccessful(
     { type: "log", lines },
     { type: "deploy", status, headline: headline(facts), cause },
   ]);
+}
+
+function notBackLine(app: AppRow, version: number, why: string): LogLine {
+  return { kind: "warning", text: `v${version} could not be put back: ${why}; zyndra ps ${app.name} shows what runs` };
 }
 
 /** What a process said before it died. What a build or a release command said is in the log already, just above. */

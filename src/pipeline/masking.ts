@@ -36,6 +36,7 @@ export function maskCause(cause: Cause, mask: (text: string) => string): Cause {
     headline: mask(cause.headline),
     ...(cause.detail && { detail: mask(cause.detail) }),
     ...(cause.hint && { hint: mask(cause.hint) }),
+    ...(cause.notBack && { notBack: mask(cause.notBack) }),
     ...(cause.lastLines && { lastLines: cause.lastLines.map(mask) }),
   };
 }

@@ -73,9 +73,9 @@ async function resumable(
           }
         : undefined;
   if (cause) {
-    if (deploy.status === "rolling_out") await putBack(deps, held);
+    const back = deploy.status === "rolling_out" ? await putBack(deps, held) : {};
     const status = deploy.cancelRequestedAt !== null ? "cancelled" : "failed";
-    await underFence(deps, held, (tx, app) => endUnsuccessful(deps, tx, app, deploy.id, status, cause));
+    await underFence(deps, held, (tx, app) => endUnsuccessful(deps, tx, app, deploy.id, status, { ...cause, ...back }));
     return undefined;
   }
   if (wasLost) await underFence(deps, held, (tx) => noteDeploy(tx, deploy.id, { lostLeases }));

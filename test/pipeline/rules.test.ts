@@ -1,7 +1,9 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { findAppById, getApp } from "../../src/db/apps.ts";
+import { listEvents } from "../../src/db/events.ts";
 import { claimLease, holdFence, releaseLease, renewLease, StaleLease } from "../../src/db/work.ts";
+import { applied } from "../support/applied.ts";
 import { eventually } from "../support/eventually.ts";
 import { type TestPlatform, testPlatform } from "../support/platform.ts";
 import { newPusher, type Pusher } from "../support/pusher.ts";
@@ -464,6 +466,77 @@ describe("what a fault leaves behind", () => {
     expect(pushed.output).toContain("(Zyndra itself failed; v1 keeps serving)");
     expect(pushed.output).not.toContain("the disk is full");
     expect(runtime.serving.get(id)!.version).toBe(1);
+  });
+
+  test("a release that cannot be put back at once is not said to serve, and is put back later", async () => {
+    await commitAndPush();
+    const { id } = await app();
+    const { apply } = runtime.rollout;
+    let failures = 0;
+    runtime.rollout.apply = async (spec, fence, call) => {
+      if (spec.version === 1 && ++failures <= 3) throw new Error("no process ids");
+      const outcome = await apply(spec, fence, call);
+      if (spec.version === 2) throw new Error("the disk is full");
+      return outcome;
+    };
+    const pushed = await commitAndPush();
+    expect(pushed.output).toContain("(Zyndra itself failed; v1 could not be put back)");
+    expect(pushed.output).toContain("v1 could not be put back: Zyndra itself failed, and tries again");
+    expect(pushed.output).not.toContain("keeps serving");
+    await eventually(() => expect(runtime.serving.get(id)!.version).toBe(1));
+    runtime.rollout.apply = apply;
+    expect(failures).toBe(4);
+  });
+
+  test("a release that does not come up again is not said to serve, and why", async () => {
+    await commitAndPush();
+    const { apply } = runtime.rollout;
+    runtime.rollout.apply = async (spec, fence, call) => {
+      if (spec.version === 1) return { ok: false, cause: { headline: "web crashes at start" } };
+      await apply(spec, fence, call);
+      throw new Error("the disk is full");
+    };
+    const pushed = await commitAndPush();
+    runtime.rollout.apply = apply;
+    expect(pushed.output).toContain("(Zyndra itself failed; v1 could not be put back)");
+    expect(pushed.output).toContain(
+      `v1 could not be put back: web crashes at start; zyndra ps ${name} shows what runs`,
+    );
+  });
+
+  test("a change that Zyndra fails to apply is told once, and tried until it is there", async () => {
+    await commitAndPush();
+    const { apply } = runtime.rollout;
+    let tries = 0;
+    runtime.rollout.apply = async (spec, fence, call) => {
+      // Three in the first round, three in the second.
+      if (++tries <= 6) throw new Error("no space left on device");
+      return apply(spec, fence, call);
+    };
+    const { follow } = await ask("maintenance:on");
+    const { appId, after, until } = follow as { appId: string; after: number; until: { applied: number } };
+    await eventually(() => expect(runtime.serving.get(appId)!.isInMaintenance).toBe(true));
+    runtime.rollout.apply = apply;
+    await eventually(async () => expect((await app()).appliedRevision).toBe(until.applied));
+    expect(tries).toBe(7);
+    const told = await listEvents(platform.deps.db.db, `app:${appId}`, after, 10);
+    const revision = until.applied;
+    expect(told.map(({ data }) => data)).toEqual([
+      expect.objectContaining({ revision, cause: expect.objectContaining({ headline: "Zyndra itself failed" }) }),
+      expect.not.objectContaining({ cause: expect.anything() }),
+    ]);
+  });
+
+  test("a change that fails only once is told as done", async () => {
+    await commitAndPush();
+    const { apply } = runtime.rollout;
+    runtime.rollout.apply = async () => {
+      runtime.rollout.apply = apply;
+      throw new Error("no process ids");
+    };
+    const told = await applied(platform, await ask("maintenance:on"));
+    expect(told.cause).toBeUndefined();
+    expect(runtime.serving.get((await app()).id)!.isInMaintenance).toBe(true);
   });
 
   test("a reset in the middle of an upgrade does not end the platform", async () => {

@@ -9,6 +9,7 @@ import { findLiveRelease } from "../../db/releases.ts";
 import type { Deps } from "../../deps.ts";
 import { UserError } from "../../errors.ts";
 import { mayAct } from "../../model/actor.ts";
+import type { Cause } from "../../model/cause.ts";
 import { plainLine } from "../../model/log-line.ts";
 import { parsePushOptions } from "../../model/push-options.ts";
 import { followDeploy } from "../../pipeline/follow.ts";
@@ -122,7 +123,7 @@ async function deployMain(
       deps.log.warn({ err: error }, "an ending was not noted"),
     );
     if (step.status === "live") return { ok: true };
-    return { ok: false, reason: await whyNot(deps, push, step.cause?.headline ?? step.status) };
+    return { ok: false, reason: await whyNot(deps, push, step.cause ?? { headline: step.status }) };
   }
   // Nobody reads this where the pusher is gone.
   return { ok: false, reason: `zyndra restarts; deploy #${number} goes on; ${logs}` };
@@ -143,9 +144,10 @@ async function tellEndings(deps: Deps, push: Push, but: string, say: (line: stri
 }
 
 /** `web crashes at start; v11 keeps serving` */
-async function whyNot(deps: Deps, push: Push, cause: string): Promise<string> {
+async function whyNot(deps: Deps, push: Push, { headline, notBack }: Cause): Promise<string> {
   const live = await liveVersion(deps, push).catch(() => null);
-  return live === null ? cause : `${cause}; v${live} keeps serving`;
+  if (live === null) return headline;
+  return notBack ? `${headline}; v${live} could not be put back` : `${headline}; v${live} keeps serving`;
 }
 
 async function liveVersion(deps: Deps, push: Push): Promise<number | null> {
