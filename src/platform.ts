@@ -16,6 +16,7 @@ import { startEmbeddedPostgres, stopEmbeddedPostgres } from "./db/embedded/postg
 import { keepEmbeddedPostgres } from "./db/embedded/watch.ts";
 import { migrate } from "./db/migrate.ts";
 import { ensurePlatform, findFirstOwner, hasPlatform, insertToken } from "./db/people.ts";
+import { loseRuns } from "./db/runs.ts";
 import type { Deps, Limits } from "./deps.ts";
 import { UserError } from "./errors.ts";
 import { openDeployLogs } from "./events/deploy-logs.ts";
@@ -25,6 +26,7 @@ import { createGitDoor, gitServerSettings } from "./git-receiver/git/git-door.ts
 import type { Log } from "./log.ts";
 import { startAddonWorker } from "./pipeline/addon-worker.ts";
 import { type CronOptions, startCron } from "./pipeline/cron.ts";
+import { startDetachedRuns } from "./pipeline/detached-runs.ts";
 import { followMovedAddons } from "./pipeline/moved-addons.ts";
 import { startWorker } from "./pipeline/worker.ts";
 import { openPostgresQueue } from "./queue/bullmq.ts";
@@ -41,6 +43,7 @@ import { machineChecks } from "./upkeep/checks/machine.ts";
 import { workChecks } from "./upkeep/checks/work.ts";
 import { claimDataFolder, findHolder } from "./upkeep/data-folder.ts";
 import { startJanitor } from "./upkeep/janitor.ts";
+import { createRunDoor } from "./web/run-door.ts";
 import { createWeb } from "./web/web.ts";
 
 export type Platform = {
@@ -61,7 +64,12 @@ export type PlatformParts = {
   /** What git's children inherit: emptied of all but what they need. */
   processEnvironment: NodeJS.ProcessEnv;
   /** Other implementations than this machine's own. */
-  overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & { limits?: Partial<Limits>; cron?: CronOptions };
+  overrides?: Partial<Pick<Deps, "builder" | "runtime" | "queue">> & {
+    limits?: Partial<Limits>;
+    cron?: CronOptions;
+    /** How often a run's two ends give a sign of life. */
+    heartbeatMs?: number;
+  };
 };
 
 /** An add-on takes minutes on a cluster, a moment on this machine. */
@@ -160,8 +168,11 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   const cron = startCron(deps, overrides.cron);
   onClose(() => Promise.all([worker.stop(), cron.stop()]));
   const setupCode = await prepareSetup(deps);
+  // What another platform ran ended with it.
+  await loseRuns(db.db);
+  const detachedRuns = startDetachedRuns(deps);
   // Pushers and followers are told first, while everything that tells them still stands.
-  onClose(doors.closeGit);
+  onClose(() => Promise.all([doors.closeGit(), doors.closeRuns(), detachedRuns.stop()]));
   onClose(async () => stopping.abort());
   return { url: config.publicUrl, port, setupCode, deps, close: closeAll };
 }
@@ -192,7 +203,7 @@ async function openDoors(
   deps: Deps,
   server: Server,
   stopping: AbortSignal,
-): Promise<{ closeGit(): Promise<void>; closeRouter(): Promise<void> }> {
+): Promise<{ closeGit(): Promise<void>; closeRuns(): Promise<void>; closeRouter(): Promise<void> }> {
   const { config, log, version, processEnvironment } = parts;
   const access: Access = { publicUrl: config.publicUrl, plainHttpAllowed: config.plainHttpAllowed };
   const doorDeps: Deps & { rates: Rates; access: Access } = { ...deps, rates: openRates(), access };
@@ -218,6 +229,8 @@ async function openDoors(
     log,
   });
   const web = createWeb(doorDeps, { commands, version, stopping });
+  const { heartbeatMs } = parts.overrides ?? {};
+  const runDoor = createRunDoor(doorDeps, { commands, ...(heartbeatMs === undefined ? {} : { heartbeatMs }) });
 
   server.off("request", answerStarting);
   server.on("request", (req, res) => {
@@ -231,10 +244,14 @@ async function openDoors(
   server.on("upgrade", (req, socket, head) => {
     // Node takes its own handler off an upgraded socket; without one a reset by the client would end the process.
     socket.on("error", () => socket.destroy());
-    if (namesTwoHosts(req) || !router.upgrade(req, socket, head))
+    if (namesTwoHosts(req) || !(router.upgrade(req, socket, head) || runDoor.upgrade(req, socket, head)))
       socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n");
   });
-  return { closeGit: () => gitDoor.close(), closeRouter: () => router.close() };
+  return {
+    closeGit: () => gitDoor.close(),
+    closeRuns: () => runDoor.close(),
+    closeRouter: () => router.close(),
+  };
 }
 
 /** RFC 9112 §3.2: such a request is refused, since two programs on its way could read it as meant for two hosts. */

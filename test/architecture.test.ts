@@ -29,6 +29,7 @@ const keepers: [RegExp, RegExp][] = [
   [/^probot/, /^git-receiver\/github\//],
   [/^node-git-server$/, /^git-receiver\/git\//],
   [/^hono|^@hono\//, /^web\//],
+  [/^ws$/, /^(web|cli)\//],
 ];
 
 /** Files with which an implementation is made; only platform.ts chooses one. */

@@ -41,7 +41,7 @@ type RefusalBody = {
 /** A command may hold the answer back for as long as the server allows a statement; more is a hang. */
 const answerWithinMs = 60_000;
 /** The server sends a heartbeat every 10 s. */
-const silenceMs = 30_000;
+export const silenceMs = 30_000;
 const maxAnswerBytes = 64 * 1024 * 1024;
 
 /** Asks once. @throws Refusal, Unreachable, Interrupted */
@@ -152,25 +152,41 @@ function parseMessage(block: string): Message | undefined {
   return { id: fields.get("id"), event: fields.get("event") ?? "message", data: JSON.parse(data) };
 }
 
+/** How a server is reached, and what it is told of who asks. */
+export function addressOf({ url, token, version }: Server) {
+  const base = new URL(url);
+  const name = base.hostname.replace(/^\[|\]$/g, "");
+  return {
+    isTls: base.protocol === "https:",
+    // Node asks the machine's resolver, which seldom knows names below localhost (RFC 6761 §6.3 says what they are).
+    hostname: name.endsWith(".localhost") ? "127.0.0.1" : name,
+    serverName: name,
+    port: base.port,
+    pathPrefix: base.pathname.replace(/\/$/, ""),
+    headers: {
+      host: base.host,
+      "user-agent": `zyndra-cli/${version}`,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+  };
+}
+
 type Sent = { method: string; path: string; body?: unknown; headers?: Record<string, string> };
 
 /** Sends a request and waits for the head of the answer. The connection is given up after `silentMs` without a byte. */
 async function send(server: Server, sent: Sent, signal: AbortSignal, silentMs: number): Promise<IncomingMessage> {
-  const base = new URL(server.url);
-  const { request } = await (base.protocol === "https:" ? import("node:https") : import("node:http"));
+  const { isTls, hostname, port, pathPrefix, headers } = addressOf(server);
+  const { request } = await (isTls ? import("node:https") : import("node:http"));
   const body = sent.body === undefined ? undefined : JSON.stringify(sent.body);
   const options: RequestOptions = {
     method: sent.method,
-    // Node asks the machine's resolver, which seldom knows names below localhost (RFC 6761 §6.3 says what they are).
-    hostname: base.hostname.endsWith(".localhost") ? "127.0.0.1" : base.hostname.replace(/^\[|\]$/g, ""),
-    port: base.port,
-    path: base.pathname.replace(/\/$/, "") + sent.path,
+    hostname,
+    port,
+    path: pathPrefix + sent.path,
     agent: false,
     headers: {
-      host: base.host,
-      "user-agent": `zyndra-cli/${server.version}`,
+      ...headers,
       accept: "application/json, text/event-stream",
-      ...(server.token === undefined ? {} : { authorization: `Bearer ${server.token}` }),
       ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
       ...sent.headers,
     },
@@ -188,7 +204,7 @@ async function send(server: Server, sent: Sent, signal: AbortSignal, silentMs: n
   }
 }
 
-async function readText(response: IncomingMessage): Promise<string> {
+export async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -200,7 +216,7 @@ async function readText(response: IncomingMessage): Promise<string> {
 }
 
 /** The JSON of a good answer. @throws Refusal; Unreachable where something else than a Zyndra has answered */
-function answerIn<Answer>(server: Server, response: IncomingMessage, text: string): Answer {
+export function answerIn<Answer>(server: Server, response: IncomingMessage, text: string): Answer {
   const status = response.statusCode ?? 0;
   let json: unknown;
   try {
@@ -227,7 +243,7 @@ function answerIn<Answer>(server: Server, response: IncomingMessage, text: strin
   );
 }
 
-function failed(server: Server, error: Error & { code?: string }, signal: AbortSignal): Error {
+export function failed(server: Server, error: Error & { code?: string }, signal: AbortSignal): Error {
   if (signal.aborted) return new Interrupted();
   const why = reasons[error.code ?? ""] ?? error.code ?? error.message;
   if (/CERT|SIGNATURE|ISSUER/.test(error.code ?? "")) {

@@ -142,11 +142,13 @@ export async function runCli(world: World): Promise<number> {
 }
 
 async function run(world: World): Promise<number> {
-  const { words, flags } = takeFlags(
-    longFlags(world.words),
+  const { own: ownWords, others } = splitForeign(world.words);
+  const { words: plain, flags } = takeFlags(
+    longFlags(ownWords),
     { json: "switch", help: "switch", version: "switch", server: "text" },
     "leave others",
   );
+  const words = [...plain, ...others];
   if (flags.version || (words.length === 1 && words[0] === "version")) {
     world.stdout.write(`zyndra ${world.version}\n`);
     return exitCodes.ok;
@@ -157,6 +159,24 @@ async function run(world: World): Promise<number> {
   const found = findOwn(words);
   if (found) return found.own.run({ ...call, words: found.words });
   return (await import("./send-words.ts")).sendWords(call);
+}
+
+/**
+ * What stands behind `run APP` or `run COMMAND` may be another program's: this one takes no flags of its own from there.
+ * The server, which knows the apps, tells the two apart.
+ */
+function splitForeign(words: readonly string[]): { own: readonly string[]; others: readonly string[] } {
+  const command = nextPlain(words, 0);
+  if (!/^run(:detached)?$/.test(words[command] ?? "")) return { own: words, others: [] };
+  const end = nextPlain(words, command + 1) + 1;
+  return { own: words.slice(0, end), others: words.slice(end) };
+}
+
+/** Where the next word stands that is neither a flag nor its value. */
+function nextPlain(words: readonly string[], from: number): number {
+  let at = from;
+  while (words[at]?.startsWith("-")) at += /^(-a|--app|--server)$/.test(words[at]!) ? 2 : 1;
+  return at;
 }
 
 /** `-h` and, alone, `-v`: what every program understands. */

@@ -24,6 +24,8 @@ export async function followAnswer(call: Call, server: Server, what: Follow, dat
       return followAddon(call, server, what);
     case "logs":
       return followLogs(call, server, what);
+    case "run":
+      return (await import("./run.ts")).followRun(call, server, what);
     case "config:import":
       return (await import("./config-file.ts")).importConfig(call, server, what);
     case "config:edit":

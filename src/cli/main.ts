@@ -1,8 +1,9 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { openTerminal } from "./terminal.ts";
 import { openWaiting, unseen, type Waiting } from "./waiting.ts";
-import type { Out, World } from "./world.ts";
+import type { ByteOut, World } from "./world.ts";
 
 const { env } = process;
 const filled = (name: string) => (env[name] === "" ? undefined : env[name]);
@@ -14,7 +15,7 @@ let interruptedAt = 0;
 process.on("SIGINT", () => {
   // A second Ctrl-C is for whoever does not want to wait; one that came twice, through the terminal and a parent, is not one.
   if (interrupting.signal.aborted && performance.now() - interruptedAt > 300) process.exit(130);
-  interruptedAt = performance.now();
+  if (!interrupting.signal.aborted) interruptedAt = performance.now();
   interrupting.abort();
 });
 // A reader that has seen enough, such as `head`, ends the program quietly.
@@ -47,6 +48,10 @@ function world(): World {
     stdout: writingOver(waiting, outOf(process.stdout)),
     stderr: writingOver(waiting, outOf(process.stderr)),
     waiting,
+    terminal:
+      process.stdin.isTTY && process.stdout.isTTY
+        ? openTerminal(process.stdin, process.stdout, filled("TERM") ?? "xterm")
+        : undefined,
     isInteractive,
     interrupted: interrupting.signal,
   };
@@ -62,10 +67,11 @@ function currentFolder(): string {
 }
 
 /** https://no-color.org: any value but an empty one switches colours off. */
-function outOf(stream: NodeJS.WriteStream): Out {
+function outOf(stream: NodeJS.WriteStream): ByteOut {
   const isTerminal = stream.isTTY === true;
   return {
     write: (text) => void stream.write(text),
+    pass: (bytes) => new Promise((resolve) => stream.write(bytes, () => resolve())),
     colours: isTerminal && filled("NO_COLOR") === undefined && env.TERM !== "dumb",
     get columns() {
       return isTerminal ? stream.columns || 80 : undefined; // A terminal that does not know says 0.
@@ -80,11 +86,15 @@ function canTakeLinesBack(): boolean {
 }
 
 /** What is written takes the place of the line that says what is waited for. */
-function writingOver(waiting: Waiting, out: Out): Out {
+function writingOver(waiting: Waiting, out: ByteOut): ByteOut {
   return {
     write(text) {
       waiting.clear();
       out.write(text);
+    },
+    pass(bytes) {
+      waiting.clear();
+      return out.pass(bytes);
     },
     colours: out.colours,
     get columns() {

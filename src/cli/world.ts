@@ -30,10 +30,12 @@ export type World = {
   /** The program with which this person edits text, as a line of words. */
   editor: string | undefined;
   stdin: NodeJS.ReadStream;
-  stdout: Out;
-  stderr: Out;
+  stdout: ByteOut;
+  stderr: ByteOut;
   /** Says what is waited for, where someone sees it. */
   waiting: Waiting;
+  /** Where both standard input and output are one: what a program that wants a terminal can be given. */
+  terminal: Terminal | undefined;
   /** Whether someone sits there to be asked. */
   isInteractive: boolean;
   /** Aborts at Ctrl-C. */
@@ -46,6 +48,22 @@ export type Out = {
   colours: boolean;
   /** Width of the terminal; undefined where it is none. */
   columns: number | undefined;
+};
+
+/** `pass` writes bytes as they are, and resolves when more may come. */
+export type ByteOut = Out & { pass(bytes: Uint8Array): Promise<void> };
+
+export type Terminal = {
+  /** Its kind, as programs know it: TERM. */
+  type: string;
+  size(): { columns: number; rows: number };
+  /** Calls back whenever the size has changed, until the returned function is called. */
+  onResize(listener: () => void): () => void;
+  /**
+   * From now on all keys are handed on one by one and unseen, Ctrl-C too. The returned function puts everything back. Should
+   * this program be ended meanwhile it is put back as well, and `beforeEnding` is called.
+   */
+  makeRaw(beforeEnding: () => void): () => void;
 };
 
 /** What a run ends with; see the table in the help. */

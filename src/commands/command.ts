@@ -30,7 +30,7 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   /** Tells what will be lost; a person must answer with the returned word before it is run. */
   confirm?(input: z.output<Input>, context: CommandContext): Confirmation | Promise<Confirmation>;
   /** What the audit row keeps of the input; without it nothing but the subject. Never a secret value. */
-  auditInput?(input: z.output<Input>): Record<string, unknown>;
+  auditInput?(input: z.output<Input>, context: CommandContext): AuditInput | Promise<AuditInput>;
   run(context: CommandContext, input: z.output<Input>): Promise<Result>;
   view(result: Result, input: z.output<Input>): View;
   /** An app has another name from now on: doors that keep names follow. */
@@ -38,6 +38,8 @@ export type Command<Input extends z.ZodObject = z.ZodObject, Result = unknown> =
   /** What to watch after the answer. */
   follow?(result: Result, input: z.output<Input>): Follow | undefined;
 };
+
+type AuditInput = Record<string, unknown>;
 
 export type Confirmation = { warning: string; type: string };
 
@@ -95,6 +97,18 @@ export type Follow =
       confirm: string | null;
       detach: boolean;
     }
+  | {
+      /** A command that waits for somebody to attach to it. */
+      kind: "run";
+      appName: string;
+      runId: string;
+      /** `run.3` */
+      name: string;
+      /** `shop v12` */
+      where: string;
+      /** Whether it gets a terminal; null: where the person has one. */
+      tty: boolean | null;
+    }
   | { kind: "config:edit"; appName: string; detach: boolean }
   | {
       kind: "addon";
@@ -150,7 +164,7 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     }
     const parsed = parseInput(command, rawInput);
     subject = subjectOf(parsed);
-    input = command.auditInput?.(parsed);
+    input = await command.auditInput?.(parsed, { deps, tx: deps.db.db, actor });
     changes = typeof command.changes === "function" ? command.changes(parsed) : command.changes;
     const result = changes
       ? await deps.db.transaction(async (tx) => {

@@ -5,6 +5,7 @@ import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { changedFormation, type FormationChanges, FormationChangeWords } from "../model/formation-changes.ts";
+import { clip } from "../model/names.ts";
 import { effectiveFormation, type Formation } from "../model/process-types.ts";
 import { appMasker } from "../pipeline/masking.ts";
 import { saidFormation } from "../pipeline/wanted.ts";
@@ -13,6 +14,7 @@ import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
 import { unknownType } from "./live-formation.ts";
+import { listShownRuns } from "./run.ts";
 
 export const listProcesses = defineCommand({
   name: "ps:list",
@@ -36,22 +38,27 @@ export const listProcesses = defineCommand({
     const commands = Object.fromEntries(
       Object.entries(release?.processTypes ?? {}).map(([type, { command }]) => [type, command]),
     );
-    return { processes, formation, commands };
+    return { processes, formation, commands, runs: await listShownRuns(deps, app) };
   },
-  view: ({ processes, formation, commands }, { app }) => ({
+  view: ({ processes, formation, commands, runs }, { app }) => ({
     text: Object.entries(formation)
       .map(([type, count]) => `${type}=${count}: ${commands[type]}`)
       .join("\n"),
     table: {
       columns: ["PROCESS", "STATE", "RELEASE", "SINCE", "RESTARTS", ""],
-      rows: processes.map((process) => [
-        process.name,
-        process.state,
-        `v${process.version}`,
-        ago(process.since),
-        String(process.restarts),
-        process.reason ?? "",
-      ]),
+      rows: [
+        ...processes.map((process) => [
+          process.name,
+          process.state,
+          `v${process.version}`,
+          ago(process.since),
+          String(process.restarts),
+          process.reason ?? "",
+        ]),
+        ...runs.map(({ name, version, since, command, by }) => [
+          ...[name, "up", `v${version}`, ago(since), "", `${clip(command)} (${by})`],
+        ]),
+      ],
       none: `Nothing of ${app} runs.`,
     },
   }),

@@ -22,6 +22,7 @@ import { diffReleases } from "./release-diff.ts";
 import { showRelease } from "./release-info.ts";
 import { listAllReleases, rollback } from "./releases.ts";
 import { rename } from "./rename.ts";
+import { runCommandOnce, runDetached, stopRun } from "./run.ts";
 import { createToken, listMyTokens, revoke } from "./tokens.ts";
 import { attachVolume, createVolume, destroyVolume, detachVolume } from "./volumes.ts";
 
@@ -78,6 +79,9 @@ export const commands: Command[] = [
   listCron,
   runCron,
   listCronHistory,
+  runCommandOnce,
+  runDetached,
+  stopRun,
   showLogs,
   listMyTokens,
   createToken,

@@ -442,7 +442,9 @@ export const runs = pgTable(
     orgId: uuid("org_id").notNull(),
     projectId: uuid("project_id").notNull(),
     releaseId: uuid("release_id").notNull(),
+    /** Sealed: a secret may stand in it. */
     command: text("command").notNull(),
+    /** Who alone may attach to it; null = nobody, its output goes into the app's log. */
     userId: uuid("user_id"),
     actorName: text("actor_name").notNull(),
     status: text("status").$type<RunStatus>().notNull().default("waiting"),

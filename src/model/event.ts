@@ -34,5 +34,9 @@ export const addonsTopic = "addons";
 export const cancelTopic = (deployId: string) => `cancel:${deployId}`;
 /** Rung when cron entries may have changed, or a run was asked for. */
 export const cronTopic = "cron";
+/** Rung when a run may have been asked to end. */
+export const runTopic = (runId: string) => `run:${runId}`;
+/** Rung when there may be a run to which nobody attaches. */
+export const detachedRunsTopic = "detached-runs";
 /** Rung when there is something in the outbox. */
 export const outboxTopic = "outbox";

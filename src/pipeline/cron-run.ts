@@ -15,10 +15,8 @@ import { UserError } from "../errors.ts";
 import type { CronEntry } from "../model/app-settings.ts";
 import { cronProcess, defaultTimeoutMs } from "../model/cron.ts";
 import { duration } from "../model/deploy.ts";
-import type { ReleaseSpec } from "../runtime/runtime.ts";
-import { readSnapshot } from "./config-snapshot.ts";
 import { note, writeEnding } from "./cron-endings.ts";
-import { readWanted, releaseSpec } from "./wanted.ts";
+import { readSpec } from "./wanted.ts";
 
 /** A due moment that this worker runs, with what it runs. */
 export type ClaimedRun = { run: OwnedCronRun; entry: CronEntry; app: AppRow; release: ReleaseRow };
@@ -136,11 +134,6 @@ async function tryOnce(deps: Deps, { entry, app, release }: ClaimedRun, signal: 
     deps.log.error({ err: error, app: app.name, entry: entry.name }, "a cron entry could not be run");
     return { exitCode: null, said: "not begun: Zyndra itself failed" };
   }
-}
-
-async function readSpec(deps: Deps, db: Db, app: AppRow, release: ReleaseRow): Promise<ReleaseSpec> {
-  const config = await readSnapshot(deps, db, release);
-  return releaseSpec(app, { row: release, config }, await readWanted(db, app, release));
 }
 
 type RunLease = {

@@ -3,9 +3,11 @@ import { findAppById, getFormation } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { listHosts } from "../db/domains.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
+import type { Deps } from "../deps.ts";
 import type { VolumeMount } from "../model/addons.ts";
 import { effectiveFormation, type Formation, type Restarts } from "../model/process-types.ts";
 import type { ReleaseSpec } from "../runtime/runtime.ts";
+import { readSnapshot } from "./config-snapshot.ts";
 import type { EffectiveConfig } from "./effective-config.ts";
 
 /** What is asked of an app's running release besides the release itself, and the revision that stands for it. */
@@ -59,6 +61,17 @@ export function saidFormation({ settings }: Pick<ReleaseRow, "settings">): Forma
       count === undefined ? [] : [[type, count]],
     ),
   );
+}
+
+/** What a runtime needs to know to run something in a release that was made before. */
+export async function readSpec(
+  deps: Pick<Deps, "keyring">,
+  db: Db,
+  app: Pick<AppRow, "id" | "name">,
+  row: ReleaseRow,
+): Promise<ReleaseSpec> {
+  const config = await readSnapshot(deps, db, row);
+  return releaseSpec(app, { row, config }, await readWanted(db, app, row));
 }
 
 /** What a runtime needs to know to run a release. */

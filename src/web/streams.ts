@@ -34,12 +34,17 @@ export async function findFollowable(deps: Pick<Deps, "db">, actor: Actor, deplo
     `no deploy has the id ${clip(deployId)}`,
     "zyndra deploys APP lists what there is",
   );
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(deployId)) throw unknown;
+  if (!isId(deployId)) throw unknown;
   const deploy = await getDeploy(deps.db.db, deployId).catch((error) => {
     throw error instanceof UserError ? unknown : error;
   });
   if (deploy.orgId !== actor.orgId) throw unknown;
   return deploy;
+}
+
+/** Whether a text can be the id of a row at all: PostgreSQL would take another one for a fault. */
+export function isId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 }
 
 /**

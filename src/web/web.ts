@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { TLSSocket } from "node:tls";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
-import { type Access, authenticate, type Rates, type Shown } from "../commands/actor.ts";
+import { type Access, authenticate, type Rates } from "../commands/actor.ts";
 import { describeCommands } from "../commands/argv.ts";
 import { type Command, runCommand } from "../commands/command.ts";
 import { claim } from "../commands/setup.ts";
@@ -17,6 +16,7 @@ import { CommandRequest, readBody, SetupRequest, WordsRequest } from "./body.ts"
 import { translateError } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event-stream.ts";
 import { frontPage } from "./front-page.ts";
+import { shownBy } from "./shown-by.ts";
 import {
   addonMessages,
   appMessages,
@@ -42,7 +42,7 @@ export type WebOptions = {
   heartbeatMs?: number;
 };
 
-const defaultHeartbeatMs = 10_000;
+export const defaultHeartbeatMs = 10_000;
 /** Answers are for whoever asked, at that moment. */
 const everyAnswer = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 const healthWithinMs = 2_000;
@@ -171,6 +171,12 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     return stream(context.env, context.req.path, (signal) => logMessages(deps, found, asked, signal));
   });
 
+  // As a WebSocket it is dealt with before a request comes here: run-door.ts.
+  app.get("/api/runs/:id/attach", () => {
+    const hint = "a proxy in front of Zyndra must pass Connection and Upgrade on";
+    throw new UserError("unsupported", "a run is attached to over a WebSocket, and this request asks for none", hint);
+  });
+
   app.notFound((context) => {
     throw new UserError(
       "not_found",
@@ -184,19 +190,6 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     return Response.json(body, { status, headers: { ...headers, ...everyAnswer } });
   });
   return app;
-}
-
-/** The command line says who it is, so that the audit tells it from programs. */
-function shownBy(incoming: HttpBindings["incoming"]): Shown {
-  const { headers, socket } = incoming;
-  const forwardedFor = headers["x-forwarded-for"];
-  return {
-    authorization: headers.authorization,
-    remoteAddress: socket.remoteAddress ?? "",
-    forwardedFor: Array.isArray(forwardedFor) ? forwardedFor.join(",") : forwardedFor,
-    secure: (socket as TLSSocket).encrypted === true,
-    door: headers["user-agent"]?.startsWith("zyndra-cli/") ? "cli" : "http",
-  };
 }
 
 /** @throws UserError not_found, also for what could never be an app's name. */

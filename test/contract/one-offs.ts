@@ -139,7 +139,7 @@ export function describeOneOffs(name: string, create: () => Promise<RuntimeUnder
     test("Ctrl-C reaches the program, and the shell that it runs in goes on", async () => {
       const end = anEnd({ terminal });
       const running = attach(
-        "trap 'echo caught' INT; sh -c 'echo ready; exec sleep 600'; echo on",
+        `trap 'echo caught' INT; ${untilInterrupted}; echo on`,
         end.whenSaid("ready", () => end.type("\x03")),
       );
       expect(await running).toBe(0);
@@ -159,17 +159,31 @@ export function describeOneOffs(name: string, create: () => Promise<RuntimeUnder
     test("Ctrl-C where there is no terminal interrupts the command", async () => {
       const end = anEnd();
       const ended = attach(
-        "echo ready; sleep 600",
+        untilInterrupted,
         end.whenSaid("ready", () => end.hear({ kind: "interrupt" })),
       );
       expect(await ended).toBe(130);
       const deaf = anEnd({ stdin: Readable.from(endless()) });
       const own = attach(
-        "trap 'echo tidied up; exit 3' INT; echo ready; sleep 600 & wait",
+        "trap 'echo tidied up; exit 3' INT; echo ready; while :; do sleep 0.05; done",
         deaf.whenSaid("ready", () => deaf.hear({ kind: "interrupt" })),
       );
       expect(await own).toBe(3);
       expect(deaf.output()).toBe("ready\ntidied up\n");
+    });
+
+    test("what a shell had started may tidy up after Ctrl-C, though the shell is gone at once", async () => {
+      const tidy = `trap "sleep 0.3; echo tidied up; exit 9" INT; echo ready; while :; do sleep 0.05; done`;
+      for (const about of [{}, { terminal }]) {
+        const end = anEnd(about);
+        const interrupt = () => ("terminal" in about ? end.type("\x03") : end.hear({ kind: "interrupt" }));
+        expect(await attach(`sh -c '${tidy}'`, end.whenSaid("ready", interrupt))).toBe(9);
+        expect(end.output()).toContain("tidied up");
+        const second = anEnd(about);
+        const again = () => ("terminal" in about ? second.type("\x03") : second.hear({ kind: "interrupt" }));
+        expect(await attach(`sh -c '${tidy}' && true`, second.whenSaid("ready", again))).toBe(130);
+        expect(second.output()).toContain("tidied up");
+      }
     });
 
     test.each([
@@ -194,6 +208,9 @@ export function describeOneOffs(name: string, create: () => Promise<RuntimeUnder
     });
   });
 }
+
+/** A shell may miss a signal that comes while it starts a program; this one is there already when it says so. */
+const untilInterrupted = `perl -e '$| = 1; print "ready\\n"; sleep 600'`;
 
 const never = new AbortController().signal;
 function aTerminal() {

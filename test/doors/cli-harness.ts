@@ -5,14 +5,14 @@ import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../../src/cli/cli.ts";
 import { unseen } from "../../src/cli/waiting.ts";
-import type { Out, World } from "../../src/cli/world.ts";
+import type { ByteOut, World } from "../../src/cli/world.ts";
 
 /** The program's own file, for tests that start it as one. */
 export const program = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export type Ran = { code: number; out: string; err: string };
 export type RunOptions = Partial<Omit<World, "words" | "stdin" | "stdout" | "stderr">> & {
-  stdin?: string;
+  stdin?: string | Readable;
   isTerminal?: boolean;
   onOutput?(ran: Ran): void;
 };
@@ -44,10 +44,13 @@ export async function openDesk(): Promise<Desk> {
 
 async function run(folder: string, words: string | string[], options: RunOptions): Promise<Ran> {
   const ran: Ran = { code: -1, out: "", err: "" };
-  const out = (name: "out" | "err"): Out => ({
+  const out = (name: "out" | "err"): ByteOut => ({
     write(text) {
       ran[name] += text;
       options.onOutput?.(ran);
+    },
+    async pass(bytes) {
+      this.write(Buffer.from(bytes).toString());
     },
     colours: options.isTerminal ?? false,
     columns: options.isTerminal ? 80 : undefined,
@@ -66,10 +69,13 @@ async function run(folder: string, words: string | string[], options: RunOptions
     self: [process.execPath, program],
     browser: undefined,
     editor: undefined,
-    stdin: Readable.from(stdin === undefined ? [] : [stdin]) as unknown as NodeJS.ReadStream,
+    stdin: (stdin instanceof Readable
+      ? stdin
+      : Readable.from(stdin === undefined ? [] : [stdin])) as unknown as NodeJS.ReadStream,
     stdout: out("out"),
     stderr: out("err"),
     waiting: unseen,
+    terminal: undefined,
     isInteractive: false,
     interrupted: new AbortController().signal,
     ...more,

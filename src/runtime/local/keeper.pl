@@ -18,6 +18,7 @@ use Time::HiRes qw(time);
 
 use constant {
     WNOHANG            => 1,
+    SIGINT             => 2,
     LINE_LIMIT_BYTES   => 10_000,       # A longer line is cut into several.
     RATE_LIMIT_BYTES   => 2_000_000,    # Output beyond this in one second is dropped, and a line says so.
     TAIL_LINES         => 60,           # More than is shown: a cause may stand above a long trace.
@@ -96,6 +97,9 @@ sub run_once {
     $SIG{INT} = sub { kill 'INT', -$child if defined $child && !$child_gone };
     start_child();
     relay_until(sub { $child_gone || $stop_asked });
+    # Ctrl-C ends a shell at once, but what it had started may still tidy up.
+    my $was_interrupted = $child_gone && ($wait_status & 127) == SIGINT;
+    relay_until(sub { $stop_asked || !group_alive() }, $launch{graceMs} / 1000, 0.02) if $was_interrupted;
     end_group($child_gone ? 0 : $launch{graceMs} / 1000);
     hand_over_rest();
     return $wait_status & 127 ? 128 + ($wait_status & 127) : $wait_status >> 8;

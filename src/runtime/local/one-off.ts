@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../../errors.ts";
+import { replacingShell } from "../../model/command-line.ts";
 import type { WriteLine } from "../../model/log-line.ts";
 import type { EndSignal, OtherEnd, ReleaseSpec, RunOptions, TerminalSize } from "../runtime.ts";
 import { processEnvironment } from "./environment.ts";
@@ -118,7 +119,8 @@ async function runOnce(
     const { dir, manifest } = slug;
     const made = processEnvironment({ spec, slugDir: dir, manifest, processName: asked.name, folder, nodeDir });
     const env = { ...made, ...asked.env };
-    await writeLaunch(folder, { ...asked, instance: id, cwd: dir, env, log: "/dev/null", limits });
+    const command = replacingShell(asked.command);
+    await writeLaunch(folder, { ...asked, command, instance: id, cwd: dir, env, log: "/dev/null", limits });
     return await keepOnce(folder, signal, attend);
   } finally {
     await endMarked(id);
