@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { getApp, insertApp, insertRing, listApps, requestDestroy } from "../db/apps.ts";
-import { listUnfinished, requestCancel } from "../db/deploys.ts";
+import { listUnfinished, listUntold, requestCancel } from "../db/deploys.ts";
 import { listHosts } from "../db/domains.ts";
 import { lastEventSeq, ring } from "../db/events.ts";
 import { defaultProject } from "../db/people.ts";
@@ -103,7 +103,7 @@ export const destroyApp = defineCommand({
   async run({ tx, actor }, input) {
     const app = await getApp(tx, actor.orgId, input.app);
     await requestDestroy(tx, app.id, actor.name);
-    for (const deploy of await listUnfinished(tx, app.id)) {
+    for (const deploy of [...(await listUnfinished(tx, app.id)), ...(await listUntold(tx, app.id))]) {
       await requestCancel(tx, deploy.id, actor.name);
       await ring(tx, cancelTopic(deploy.id));
     }

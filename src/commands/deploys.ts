@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
-import { getDeployByNumber, listDeploys, listUnfinished, requestCancel } from "../db/deploys.ts";
+import { getDeployByNumber, listDeploys, listUnfinished, listUntold, requestCancel } from "../db/deploys.ts";
 import { publish, ring } from "../db/events.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
+import type { Actor } from "../model/actor.ts";
 import { duration, isFinal, shortId } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
@@ -194,6 +195,7 @@ export const cancel = defineCommand({
     // With the app's row taken, the worker cannot switch between this look and what is written.
     const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
     const row = await pickUnfinished(tx, app, input.number);
+    if (row.status === "live" && row.toldAt === null) return cancelHook(tx, actor, app, row);
     if (isFinal(row.status)) {
       const hint =
         row.status === "live" ? `zyndra releases:rollback ${app.name} goes back to the release before` : undefined;
@@ -210,16 +212,26 @@ export const cancel = defineCommand({
     if (row.status === "queued") {
       await endUnsuccessful(deps, tx, app, row.id, "cancelled", { headline: `cancelled by ${actor.name}` });
     }
-    return { appName: app.name, deployId: row.id, number: row.number, wasQueued: row.status === "queued" };
+    return { appName: app.name, deployId: row.id, number: row.number, was: row.status };
   },
-  view: ({ appName, number, wasQueued }) => ({
-    text: wasQueued
-      ? `deploy #${number} of ${appName} is cancelled`
-      : `deploy #${number} of ${appName} is being stopped`,
+  view: ({ appName, number, was }) => ({
+    text:
+      was === "queued"
+        ? `deploy #${number} of ${appName} is cancelled`
+        : was === "live"
+          ? `deploy #${number} of ${appName} is live and stays so; its hook after the deploy is being ended`
+          : `deploy #${number} of ${appName} is being stopped`,
   }),
-  follow: ({ appName, deployId, number, wasQueued }) =>
-    wasQueued ? undefined : { kind: "deploy", appName, deployId, number, detach: true },
+  follow: ({ appName, deployId, number, was }) =>
+    was === "queued" ? undefined : { kind: "deploy", appName, deployId, number, detach: true },
 });
+
+/** What is live stays; only the hook that runs after it is ended. */
+async function cancelHook(tx: Db, actor: Actor, app: AppRow, row: DeployRow) {
+  await requestCancel(tx, row.id, actor.name);
+  await ring(tx, cancelTopic(row.id));
+  return { appName: app.name, deployId: row.id, number: row.number, was: row.status };
+}
 
 export const retry = defineCommand({
   name: "deploys:retry",
@@ -300,7 +312,8 @@ export async function pickDeploy(db: Db, app: AppRow, number: number | undefined
 async function pickUnfinished(db: Db, app: AppRow, number: number | undefined): Promise<DeployRow> {
   if (number !== undefined) return getDeployByNumber(db, app, number);
   const unfinished = await listUnfinished(db, app.id);
-  const meant = unfinished.find((row) => row.status !== "queued") ?? unfinished[0];
+  const [inHook] = await listUntold(db, app.id);
+  const meant = unfinished.find((row) => row.status !== "queued") ?? inHook ?? unfinished[0];
   if (meant) return meant;
   throw new UserError(
     "conflict",

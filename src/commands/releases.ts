@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
-import { deleteConfigVars, listConfigVars } from "../db/config-vars.ts";
+import { deleteConfigVars, listConfigVars, type SealedVar } from "../db/config-vars.ts";
 import { listUnfinished } from "../db/deploys.ts";
 import { findLiveRelease, getRollbackTarget, listReleases } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
@@ -12,6 +12,7 @@ import { withoutAttachedNames } from "../pipeline/addons.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
 import { ownVars } from "../pipeline/effective-config.ts";
+import { generatingFiles } from "../pipeline/env-rules.ts";
 import { startDeploy } from "../pipeline/start.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
@@ -78,12 +79,16 @@ export const rollback = defineCommand({
     const live = await findLiveRelease(tx, app);
     // The vars go back at once: what is set from now on is newer than the rollback, and wins.
     const wanted = await withoutAttachedNames(tx, app, ownVars(await readSnapshot(deps, tx, target)));
-    const restored = changedNames(await readConfigVars(deps, tx, app), wanted);
+    const own = await listConfigVars(tx, app.id);
+    const kept = new Set(
+      own.filter((row) => !Object.hasOwn(wanted, row.name) && isFiles(row, target)).map(({ name }) => name),
+    );
+    const restored = changedNames(await readConfigVars(deps, tx, app), wanted).filter((name) => !kept.has(name));
     if (target.id === live?.id && restored.length === 0) throw await alreadyLive(tx, app, target);
-    const unwanted = (await listConfigVars(tx, app.id)).map(({ name }) => name).filter((name) => !(name in wanted));
+    const unwanted = restored.filter((name) => !Object.hasOwn(wanted, name));
     await deleteConfigVars(tx, app.id, unwanted);
     const assignments = Object.fromEntries(
-      restored.filter((name) => name in wanted).map((name) => [name, wanted[name]!]),
+      restored.filter((name) => Object.hasOwn(wanted, name)).map((name) => [name, wanted[name]!]),
     );
     await writeConfigVars(deps, tx, app, assignments, actor.name);
     const { deploy } = await startDeploy(deps, tx, app.id, actor, {
@@ -123,6 +128,14 @@ export const rollback = defineCommand({
     detach,
   }),
 });
+
+/**
+ * A var that is the app's files' business, and that going back leaves alone: one that they had made once (another one would
+ * not open what was sealed with it), and one that the target's files overrule, whatever it was.
+ */
+function isFiles({ name, updatedBy }: SealedVar, { settings }: ReleaseRow): boolean {
+  return (generatingFiles as readonly string[]).includes(updatedBy) || settings.env?.[name]?.sync === true;
+}
 
 /** Why there is no going back to where the app is. */
 async function alreadyLive(tx: Db, app: AppRow, { version }: ReleaseRow): Promise<UserError> {

@@ -77,12 +77,17 @@ export async function findDeployByRequest(db: Db, appId: string, requestId: stri
   return row ?? null;
 }
 
-/** The deploy that changes the app right now, with its age by the database's clock. */
+/** Live already, with its hook after the deploy still to end. */
+const isUntold = and(eq(deploys.status, "live"), isNull(deploys.toldAt));
+
+/** The deploy that changes the app right now, or holds it with its last hook; with its age by the database's clock. */
 export async function findRunningDeploy(db: Db, appId: string): Promise<(DeployRow & { ageMs: number }) | null> {
   const [row] = await db
     .select({ deploy: deploys, ageMs: sql<number>`extract(epoch from now() - ${deploys.startedAt})::float8 * 1000` })
     .from(deploys)
-    .where(and(eq(deploys.appId, appId), inArray(deploys.status, [...runningStatuses])));
+    .where(and(eq(deploys.appId, appId), or(inArray(deploys.status, [...runningStatuses]), isUntold)))
+    .orderBy(deploys.number)
+    .limit(1);
   return row ? { ...row.deploy, ageMs: row.ageMs } : null;
 }
 
@@ -111,7 +116,7 @@ export async function listUntold(db: Db, appId: string): Promise<DeployRow[]> {
   return db
     .select()
     .from(deploys)
-    .where(and(eq(deploys.appId, appId), eq(deploys.status, "live"), isNull(deploys.toldAt)))
+    .where(and(eq(deploys.appId, appId), isUntold))
     .orderBy(deploys.number);
 }
 

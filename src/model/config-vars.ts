@@ -10,7 +10,6 @@ const reserved = new Map([
   ["PORT", "Zyndra gives each process its own PORT"],
   ["PATH", "PATH is made by the builder"],
   ["HOME", "HOME is made by the runtime"],
-  ["__proto__", "the name has a meaning of its own in JavaScript"],
 ]);
 
 export const ConfigName = z
@@ -28,9 +27,10 @@ export const ConfigName = z
 
 /** Why nobody may set a var of this name; undefined where they may. */
 export function reservedBecause(name: string): string | undefined {
-  return (
-    reserved.get(name) ?? (name.startsWith("ZYNDRA_") ? "names that begin with ZYNDRA_ are the platform's" : undefined)
-  );
+  if (name.startsWith("ZYNDRA_")) return "names that begin with ZYNDRA_ are the platform's";
+  // `constructor`, `toString`, `__proto__` and the like: every record of names has them already.
+  if (name in Object.prototype) return "the name has a meaning of its own in JavaScript";
+  return reserved.get(name);
 }
 
 /** What is wrong with a value, in words that do not show it; undefined where nothing is. */

@@ -28,7 +28,7 @@ export async function readEffectiveConfig(
   const ofPlatform = { "app.name": app.name, "app.url": deps.runtime.edge.url(app.name) };
   const said = Object.entries(settings.env ?? {}).flatMap(([name, { value, sync, from }]) => {
     const holds = value ?? (from && ofPlatform[from]);
-    return holds !== undefined && (sync || !(name in own)) ? [[name, holds] as const] : [];
+    return holds !== undefined && (sync || !Object.hasOwn(own, name)) ? [[name, holds] as const] : [];
   });
   const attached = await readAttachedVars(deps, db, app);
   const origins = [
@@ -43,13 +43,13 @@ export async function readEffectiveConfig(
 
 /** Of them those that somebody has set. */
 export function ownVars({ vars, origins }: EffectiveConfig): ConfigVars {
-  return Object.fromEntries(Object.entries(vars).filter(([name]) => origins[name] === undefined));
+  return Object.fromEntries(Object.entries(vars).filter(([name]) => !Object.hasOwn(origins, name)));
 }
 
 /** What must never be printed: not what stands in the app's own files, nor an add-on's host or port. */
 export function secretVars({ vars, origins }: EffectiveConfig): ConfigVars {
   const isSecret = (name: string) => {
-    const origin = origins[name];
+    const origin = Object.hasOwn(origins, name) ? origins[name] : undefined;
     return origin === undefined || (origin.startsWith("add-on ") && isSecretRole(name));
   };
   return Object.fromEntries(Object.entries(vars).filter(([name]) => isSecret(name)));

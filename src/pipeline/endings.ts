@@ -86,7 +86,7 @@ export async function settleEndings(
 }
 
 /** `refs/heads/main` follows the column, by compare and swap; the lease says that nobody else moves it. */
-async function mirrorMain(deps: Pick<Deps, "repos">, appId: string, commit: string): Promise<void> {
+export async function mirrorMain(deps: Pick<Deps, "repos">, appId: string, commit: string): Promise<void> {
   const ref = "refs/heads/main";
   const current = await deps.repos.readRef(appId, ref);
   if (current === commit) return;

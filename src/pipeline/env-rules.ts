@@ -39,6 +39,9 @@ export function warningsFor(
   ];
 }
 
+/** Whom a var is set by that a file had made. */
+export const generatingFiles = ["zyndra.yml", "app.json"] as const;
+
 /** `generate`: made where it is not set, and from then on a config var like any other. */
 async function makeGenerated(story: Story, { env = {}, origins = {} }: AppSettings): Promise<void> {
   const { deps } = story;

@@ -1,4 +1,5 @@
 import { findRunningDeploy, getDeploy } from "../db/deploys.ts";
+import type { DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration, type FinalStatus, isFinal } from "../model/deploy.ts";
@@ -49,9 +50,13 @@ async function waitingLine(
     if (deploy?.status !== "queued") return undefined;
     const running = await findRunningDeploy(db, deploy.appId);
     if (!running) return undefined;
-    const facts = [running.actorName, duration(running.ageMs), running.status.replace("_", " ")].join(", ");
+    const facts = [running.actorName, duration(running.ageMs), stepOf(running)].join(", ");
     return { kind: "intro", text: `waiting for deploy #${running.number} (${facts})` };
   }, signal);
+}
+
+function stepOf({ status }: DeployRow): string {
+  return status === "live" ? "live, its hook runs" : status.replace("_", " ");
 }
 
 /** The changes of an app outside its deploys (scaled, destroyed), from a number on, until the signal aborts. */

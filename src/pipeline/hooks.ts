@@ -1,8 +1,11 @@
+import { getDeploy } from "../db/deploys.ts";
 import type { Hook } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration } from "../model/deploy.ts";
+import { cancelTopic } from "../model/event.ts";
+import { applyMeanwhile } from "./meanwhile.ts";
 import type { MadeRelease } from "./release.ts";
-import type { Story } from "./story.ts";
+import { Cancelled, type Story } from "./story.ts";
 import { readWanted, releaseSpec } from "./wanted.ts";
 
 type Ran = { ok: true } | { ok: false; cause: Cause };
@@ -24,20 +27,43 @@ export async function runBeforeRollout(story: Story, release: MadeRelease): Prom
   return runHook(story, release, "the first deploy's hook", hooks.firstDeploy);
 }
 
-/** After the switch: what serves already is not taken back, whatever happens here. */
+/**
+ * Once the release is live: what serves is not taken back, whatever happens here. A cancel ends the hook alone; what is
+ * changed about the app does not wait for it. After a crash it is not run again.
+ */
 export async function runAfterDeploy(story: Story, release: MadeRelease): Promise<void> {
-  const { deps, deploy, held, signal, write } = story;
+  const { deps, deploy, held, write } = story;
   const hook = release.row.settings.hooks?.afterDeploy;
   if (!hook) return;
   const warn = (why: string) => write({ kind: "warning", text: `${why}; the new version serves nevertheless` });
+  const meanwhile = applyMeanwhile(deps, held);
+  const cancel = watchForCancel(story);
   try {
-    const ran = await runHook(story, release, "the hook after the deploy", hook);
+    const signal = AbortSignal.any([held.signal, cancel.signal]);
+    const ran = await runHook({ ...story, signal }, release, "the hook after the deploy", hook);
     if (!ran.ok) warn(`${ran.cause.headline}: ${ran.cause.detail}`);
   } catch (error) {
-    if (signal.aborted) throw error;
+    if (held.signal.aborted) throw held.signal.reason;
+    if (cancel.signal.aborted) return warn(`the hook after the deploy was ended by ${cancel.signal.reason.by}`);
     deps.log.error({ err: error, app: held.app.name, deploy: deploy.number }, "a hook after a deploy broke");
     warn("the hook after the deploy could not be run");
+  } finally {
+    cancel.close();
+    await meanwhile.stop();
   }
+}
+
+/** Aborts with Cancelled once somebody has asked for it. */
+function watchForCancel({ deps, deploy, held }: Story): { signal: AbortSignal; close(): void } {
+  const cancel = new AbortController();
+  const look = async () => {
+    const now = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal).catch(() => undefined);
+    if (now?.cancelRequestedBy != null) cancel.abort(new Cancelled(now.cancelRequestedBy));
+  };
+  const close = deps.events.watch(cancelTopic(deploy.id), () => void look());
+  // One that came before the watch began rang for nobody.
+  void look();
+  return { signal: cancel.signal, close };
 }
 
 /** Runs a command once, in the release's image and environment. */

@@ -1,5 +1,4 @@
 import { findAppById } from "../db/apps.ts";
-import type { DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { outboxTopic } from "../model/event.ts";
 import type { HeldApp } from "./lease.ts";
@@ -9,12 +8,10 @@ import { applyWanted } from "./rollout.ts";
 export type Meanwhile = { stop(): Promise<void> };
 
 /**
- * Applies what is changed about the app without a release (scale, maintenance, a restart) while a deploy of it builds and runs
- * its release command: an app in trouble does not wait for that.
+ * Applies what is changed about the app without a release (scale, maintenance, a restart) while a deploy of it builds or runs
+ * a command: an app in trouble does not wait for that. Not in a roll-out, where what is live is not what runs.
  */
-export function applyMeanwhile(deps: Deps, held: HeldApp, deploy: DeployRow): Meanwhile {
-  // A deploy that is taken up in its roll-out may have switched: what is live is not what runs then.
-  if (deploy.status === "rolling_out") return { stop: async () => {} };
+export function applyMeanwhile(deps: Deps, held: HeldApp): Meanwhile {
   const over = new AbortController();
   const signal = AbortSignal.any([held.signal, over.signal]);
   let looking = Promise.resolve();

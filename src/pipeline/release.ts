@@ -21,12 +21,8 @@ export async function ensureRelease(
 ): Promise<MadeRelease> {
   const { deps, deploy } = story;
   await story.advance("releasing");
-  const madeBefore = await deps.db.persist(({ db }) => findReleaseOf(db, deploy.id), story.held.signal);
-  if (madeBefore) {
-    const config = await deps.db.persist(({ db }) => readSnapshot(deps, db, madeBefore), story.held.signal);
-    story.hide(config);
-    return { row: madeBefore, config, unchanged: false };
-  }
+  const madeBefore = await findMade(story);
+  if (madeBefore) return madeBefore;
   const made = await story.commit((tx, app) => makeRelease(story, tx, app, built));
   story.hide(made.config);
   if (made.unchanged) {
@@ -37,6 +33,22 @@ export async function ensureRelease(
     deps.log.info({ app: story.held.app.name, version: made.row.version, deploy: deploy.number }, "release made");
   }
   return made;
+}
+
+/** The release of a deploy that is taken up again in its roll-out. */
+export async function takeUpRelease(story: Story): Promise<MadeRelease> {
+  const made = await findMade(story);
+  if (!made) throw new Error(`deploy ${story.deploy.id} rolls out a release that it has not made`);
+  return made;
+}
+
+async function findMade(story: Story): Promise<MadeRelease | undefined> {
+  const { deps, deploy, held } = story;
+  const row = await deps.db.persist(({ db }) => findReleaseOf(db, deploy.id), held.signal);
+  if (!row) return undefined;
+  const config = await deps.db.persist(({ db }) => readSnapshot(deps, db, row), held.signal);
+  story.hide(config);
+  return { row, config, unchanged: false };
 }
 
 async function makeRelease(

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { listAttached } from "../db/addons.ts";
 import { changeApp, findAppById, forgetRestarts } from "../db/apps.ts";
 import { type Db, isPassing } from "../db/client.ts";
 import { allowSwitch, endDeploy, getDeploy } from "../db/deploys.ts";
@@ -7,13 +8,15 @@ import { getRelease, markApplied, markLive } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { holdFence, StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
+import type { DoorName } from "../model/actor.ts";
 import type { Cause } from "../model/cause.ts";
 import { appTopic, cronTopic } from "../model/event.ts";
 import { readSnapshot } from "./config-snapshot.ts";
-import { settleEndings } from "./endings.ts";
+import { mirrorMain, settleEndings } from "./endings.ts";
 import type { HeldApp } from "./lease.ts";
 import { maskCause, maskerOf } from "./masking.ts";
 import type { MadeRelease } from "./release.ts";
+import { startConfigDeploy } from "./start.ts";
 import type { Story } from "./story.ts";
 import { readWanted, releaseSpec, type Wanted } from "./wanted.ts";
 
@@ -43,9 +46,10 @@ export async function rollOut(story: Story, release: MadeRelease): Promise<Rolle
 }
 
 /**
- * What is live from now on, in one transaction with main; then the repository's main is mirrored, then everyone is told.
+ * What is live from now on, in one transaction with main. The repository's main and whoever waits are told after that. An
+ * add-on that was attached too late for this release is released by a config deploy that follows.
  */
-export async function goLive(story: Story, release: ReleaseRow, revision = 0): Promise<void> {
+export async function goLive(story: Story, release: ReleaseRow, revision: number): Promise<void> {
   const { deps, deploy, held } = story;
   await deps.deployLogs.stored(deploy.id);
   await story.commit(async (tx, app) => {
@@ -57,14 +61,37 @@ export async function goLive(story: Story, release: ReleaseRow, revision = 0): P
     });
     await endDeploy(tx, deploy.id, { status: "live", told: false });
     await ring(tx, cronTopic);
+    const missing = (await listAttached(tx, app.id)).filter(({ addon }) => addon.state === "creating");
+    if (missing.length > 0) {
+      const asker = { name: deploy.actorName, door: deploy.door as DoorName, userId: deploy.userId };
+      const names = missing.map(({ addon }) => `add-on ${addon.name}`);
+      await startConfigDeploy(tx, { ...app, liveReleaseId: release.id }, asker, names);
+    }
     if (revision > app.appliedRevision) {
       const { formation } = await readWanted(tx, app, release);
       await publish(tx, appTopic(app.id), app, [{ type: "applied", formation, revision }]);
     }
   });
   deps.log.info({ app: held.app.name, version: release.version, deploy: deploy.number }, "release went live");
-  const app = await deps.db.persist(({ db }) => findAppById(db, deploy.appId), held.signal);
-  if (app) await deps.db.persist(() => settleEndings(deps, held.lease, app), held.signal);
+}
+
+/** The repository's main follows the column at once, also where the last hook takes its time. */
+export async function mirrorNow(story: Story): Promise<void> {
+  const { mainCommit } = await currentApp(story);
+  if (mainCommit !== null) await mirrorMain(story.deps, story.deploy.appId, mainCommit);
+}
+
+/** Tells everyone who waits how the deploy ended. */
+export async function tellEndings(story: Story): Promise<void> {
+  const { deps, deploy, held } = story;
+  await deps.deployLogs.stored(deploy.id);
+  const app = await currentApp(story);
+  await deps.db.persist(() => settleEndings(deps, held.lease, app), held.signal);
+}
+
+/** As it is now; while it is held it cannot go. */
+async function currentApp({ deps, held }: Story): Promise<AppRow> {
+  return deps.db.persist(async ({ db }) => (await findAppById(db, held.app.id)) ?? held.app, held.signal);
 }
 
 /** What a deploy's ending says of the release before it, where that does not serve again. */

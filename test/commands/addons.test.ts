@@ -393,7 +393,7 @@ describe("a deploy of an app with an add-on that is not there yet", () => {
     await pusher.commit({ "a.txt": "hats" });
     const pushed = pusher.startPush("main");
     await pushed.printed(new RegExp(`waiting for add-on db${count}`));
-    expect((await deploys())[0]!.status).toBe("queued");
+    expect((await deploys())[0]!.status).toBe("building");
     open();
     expect((await pushed.ended).exitCode).toBe(0);
     expect((await serving())!.env.DATABASE_HOST).toBe("db.test");

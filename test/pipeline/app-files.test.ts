@@ -237,7 +237,7 @@ describe("hooks", () => {
     runtime.ran.length = 0;
     await ask("releases:rollback");
     await eventually(async () => expect(await statuses()).toEqual(["#3 live", "#2 live", "#1 live"]));
-    expect(runtime.ran.map(({ command }) => command)).toEqual(["./warm"]);
+    await eventually(() => expect(runtime.ran.map(({ command }) => command)).toEqual(["./warm"]));
   });
 
   test("the first deploy's runs again as long as nothing went live, and its failure keeps the deploy from it", async () => {
