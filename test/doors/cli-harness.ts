@@ -38,7 +38,7 @@ export async function openDesk(): Promise<Desk> {
     work,
     zyndra: (words, options = {}) => run(folder, words, options),
     settings: async () => JSON.parse(await readFile(join(folder, "config", "zyndra", "config.json"), "utf8")),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
   };
 }
 
