@@ -128,10 +128,11 @@ async function sendInput(
   try {
     for await (const chunk of stdin) {
       const bytes = Buffer.from(chunk as string);
-      for (let at = 0; at < bytes.length; at += pieceBytes) {
-        const piece = bytes.subarray(at, at + pieceBytes);
-        await new Promise<void>((resolve) => outgoing.spend(piece.length, resolve));
-        send({ channel: "stdin", bytes: piece });
+      for (let at = 0; at < bytes.length; ) {
+        const most = Math.min(pieceBytes, bytes.length - at);
+        const taken = await new Promise<number>((resolve) => outgoing.spend(most, resolve));
+        send({ channel: "stdin", bytes: bytes.subarray(at, at + taken) });
+        at += taken;
       }
     }
   } catch {

@@ -103,22 +103,23 @@ function parsed<T>(payload: Uint8Array, schema: z.ZodType<T>): T | undefined {
   }
 }
 
-/** How many more bytes the other side takes. Whoever wants to send some is called when that is any. */
-export type Allowance = { spend(bytes: number, send: () => void): void; add(bytes: number): void };
+/** How many more bytes the other side takes. Whoever wants to send some is called when that is any, with how many. */
+export type Allowance = { spend(most: number, send: (bytes: number) => void): void; add(bytes: number): void };
 
 export function openAllowance(): Allowance {
   let left = 0;
-  const waiting: { bytes: number; send: () => void }[] = [];
+  const waiting: { most: number; send: (bytes: number) => void }[] = [];
   const serve = () => {
     while (left > 0 && waiting.length > 0) {
-      const { bytes, send } = waiting.shift()!;
+      const { most, send } = waiting.shift()!;
+      const bytes = Math.min(most, left);
       left -= bytes;
-      send();
+      send(bytes);
     }
   };
   return {
-    spend(bytes, send) {
-      waiting.push({ bytes, send });
+    spend(most, send) {
+      waiting.push({ most, send });
       serve();
     },
     add(bytes) {

@@ -101,11 +101,10 @@ export function openSocketEnd(
       write(chunk: Buffer, _, done) {
         let at = 0;
         const next = () => {
-          const piece = chunk.subarray(at, at + pieceBytes);
-          if (piece.length === 0) return done();
-          at += piece.length;
-          outgoing.spend(piece.length, () => {
-            send({ channel, bytes: piece });
+          if (at === chunk.length) return done();
+          outgoing.spend(Math.min(pieceBytes, chunk.length - at), (bytes) => {
+            send({ channel, bytes: chunk.subarray(at, at + bytes) });
+            at += bytes;
             next();
           });
         };

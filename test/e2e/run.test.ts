@@ -65,6 +65,14 @@ describe("in a pipe", () => {
     expect(await shell(line)).toEqual({ code: 0, out: "same\n", err: "" });
   });
 
+  test("input comes in pieces of any size, and all of it arrives", async () => {
+    const perl = `perl -e '$| = 1; print "x" x (1 + ($_ * 7919) % 70_000) for 1 .. 300'`;
+    const { out } = await shell(
+      `${perl} > sent; ${perl} | zyndra run shop cat > received; cmp sent received && echo same`,
+    );
+    expect(out).toBe("same\n");
+  });
+
   test("a reader that has seen enough ends it, and the command", async () => {
     expect((await shell("zyndra run shop yes | head -n 2")).out).toBe("y\ny\n");
     await eventually(async () => expect(await runs()).toEqual([]));

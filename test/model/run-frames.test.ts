@@ -34,19 +34,19 @@ test.each([
   expect(decodeFrame(Buffer.from(bytes))).toBeUndefined();
 });
 
-test("who wants to send is called in order, as far as the other side takes more", () => {
+test("who wants to send is called in order, with as much as the other side takes", () => {
   const sent: string[] = [];
   const allowance = openAllowance();
-  allowance.spend(10, () => sent.push("first"));
-  allowance.spend(10, () => sent.push("second"));
+  allowance.spend(10, (bytes) => sent.push(`first ${bytes}`));
+  allowance.spend(10, (bytes) => sent.push(`second ${bytes}`));
   expect(sent).toEqual([]);
   allowance.add(10);
-  expect(sent).toEqual(["first"]);
-  allowance.add(1);
-  expect(sent).toEqual(["first", "second"]);
+  expect(sent).toEqual(["first 10"]);
+  allowance.add(3);
+  expect(sent).toEqual(["first 10", "second 3"]);
   allowance.add(5);
-  allowance.spend(1, () => sent.push("third"));
-  expect(sent).toEqual(["first", "second"]);
-  allowance.add(5);
-  expect(sent).toEqual(["first", "second", "third"]);
+  allowance.spend(1, (bytes) => sent.push(`third ${bytes}`));
+  allowance.spend(7, (bytes) => sent.push(`fourth ${bytes}`));
+  allowance.spend(1, (bytes) => sent.push(`fifth ${bytes}`));
+  expect(sent).toEqual(["first 10", "second 3", "third 1", "fourth 4"]);
 });
