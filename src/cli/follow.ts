@@ -132,19 +132,22 @@ type AddonFollow = Extract<Follow, { kind: "addon" }>;
 /** Waits until an add-on is made, or gone. */
 async function followAddon(call: Call, server: Server, what: AddonFollow): Promise<number> {
   const { addonName, addonId, until, after, done } = what;
+  const goesOn = `it goes on; zyndra addons:info ${addonName} shows how far it is`;
   const request = (lastId: string | undefined) => ({ path: `/api/addons/${addonId}/follow?after=${lastId ?? after}` });
   try {
     const messages = follow(server, request, options(call.world));
     for await (const message of waitingFor(call.world.waiting, addonName, messages)) {
       if (call.asJson) printMessage(call.world, message);
-      const { state, cause } = message.data as { state: string; cause?: Cause };
+      const { state, cause, takesLong } = message.data as { state: string; cause?: Cause; takesLong?: boolean };
       if (state === until) return tellDone(call, undefined, done);
       if (state === "gone") return tellDone(call, { headline: `${addonName} was removed meanwhile` }, done);
       if (state === "failed") return tellDone(call, cause ?? { headline: `${addonName} could not be made` }, done);
+      if (takesLong) return tellDone(call, { headline: `${addonName} takes long`, hint: goesOn }, done);
+      if (cause) drawNote(call.world, "warning", `${addonName}: ${cause.headline}; trying again`);
     }
   } catch (error) {
     if (error instanceof Interrupted) {
-      drawNote(call.world, "hint", `it goes on; zyndra addons:info ${addonName} shows how far it is`);
+      drawNote(call.world, "hint", goesOn);
     }
     throw error;
   }

@@ -1,5 +1,6 @@
 import {
   type AddonRow,
+  countForOneMore,
   getAddon,
   listAddonNames,
   listAddons,
@@ -48,7 +49,7 @@ export async function createAddon(context: CommandContext, asked: NewAddonAsked)
   const { deps, tx, actor } = context;
   const { kind } = asked;
   const found = asked.app === undefined ? undefined : await getApp(tx, actor.orgId, asked.app);
-  await deps.runtime.data.mayMake(kind);
+  await deps.runtime.data.mayMake(kind, await countForOneMore(tx, kind));
   const app = found && (await lockApp(tx, found.id));
   const projectId = app?.projectId ?? (await defaultProject(tx, actor.orgId));
   const name = asked.name ?? (await freeName(tx, projectId, app ? `${app.name}-${kind}` : kind));

@@ -8,6 +8,7 @@ import type { AppRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { ConfigAssignments, ConfigName } from "../model/config-vars.ts";
+import { readUnreleasedAddonVars } from "../pipeline/addon-vars.ts";
 import { refuseAttachedNames } from "../pipeline/addons.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { type ConfigVars, changedNames, readConfigVars, writeConfigVars } from "../pipeline/config-vars.ts";
@@ -108,14 +109,15 @@ async function release({ deps, tx, actor }: CommandContext, app: AppRow, changed
   };
 }
 
-/** Vars that are set and not in what is live, with nothing on its way that brings them: a deploy of theirs has failed. */
+/** Vars that are set or come from add-ons and are not so in what is live, with nothing on its way that brings them: a deploy of theirs has failed. */
 async function unreleasedNames(deps: Deps, tx: Db, app: AppRow): Promise<string[]> {
   const live = await findLiveRelease(tx, app);
   if (!live || (await listUnfinished(tx, app.id)).length > 0) return [];
   const { vars, origins } = await readSnapshot(deps, tx, live);
   // What the app's files say in place of a var that is set is released as they say it.
   const isOwn = (name: string) => origins[name] === undefined;
-  return changedNames(ownVars({ vars, origins }), await readConfigVars(deps, tx, app)).filter(isOwn);
+  const own = changedNames(ownVars({ vars, origins }), await readConfigVars(deps, tx, app)).filter(isOwn);
+  return [...own, ...(await readUnreleasedAddonVars(deps, tx, app, live)).map(({ name }) => name)];
 }
 
 function unmaskedNames(vars: ConfigVars): string[] {

@@ -145,9 +145,26 @@ export async function lockAppsOf(tx: Db, addonId: string): Promise<AppRow[]> {
   return tx.select().from(apps).where(inArray(apps.id, attachedTo)).orderBy(asc(apps.id)).for("update");
 }
 
+/** The apps that anything is attached to, of all orgs. */
+export async function listAppIdsWithAddons(db: Db): Promise<string[]> {
+  const rows = await db.selectDistinct({ id: attachments.appId }).from(attachments).orderBy(asc(attachments.appId));
+  return rows.map(({ id }) => id);
+}
+
 /** All that is made, of all orgs. */
 export async function listAvailableAddons(db: Db): Promise<AddonRow[]> {
   return db.select().from(addons).where(eq(addons.state, "available")).orderBy(asc(addons.createdAt));
+}
+
+/** How many there are of a kind, of all orgs and in any state. */
+export async function countOfKind(db: Db, kind: AddonKind): Promise<number> {
+  return db.$count(addons, eq(addons.kind, kind));
+}
+
+/** The same for who makes one more. Nobody else counts them this way before the transaction ends: else all of many find room. */
+export async function countForOneMore(tx: Db, kind: AddonKind): Promise<number> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`zyndra one more ${kind}`}, 0))`);
+  return countOfKind(tx, kind);
 }
 
 /** How many there are, of all orgs; `troubled` are being made or removed, and something stood in the way. */
@@ -206,13 +223,13 @@ export async function listAttached(db: Db, appId: string) {
     .orderBy(asc(attachments.prefix));
 }
 
-/** The volumes of an app, and where its processes find them. */
+/** The volumes of an app that are made, and where its processes find them. */
 export async function listVolumes(db: Db, appId: string): Promise<VolumeMount[]> {
   const rows = await db
     .select({ addonId: addons.id, name: addons.name, path: attachments.mountPath })
     .from(attachments)
     .innerJoin(addons, eq(addons.id, attachments.addonId))
-    .where(and(eq(attachments.appId, appId), eq(addons.kind, "volume")))
+    .where(and(eq(attachments.appId, appId), eq(addons.kind, "volume"), eq(addons.state, "available")))
     .orderBy(asc(attachments.mountPath));
   return rows.flatMap(({ addonId, name, path }) => (path === null ? [] : [{ addonId, name, path }]));
 }

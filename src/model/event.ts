@@ -15,8 +15,11 @@ export type EventData =
   /** What runs has caught up with what was changed about the app without a release, up to this revision. */
   | { type: "applied"; formation: Formation; revision: number; cause?: Cause }
   | { type: "destroyed"; by: string; cause?: Cause }
-  /** An add-on moved on. Gone is the last that is heard of it. */
-  | { type: "addon"; state: AddonState | "gone"; cause?: Cause }
+  /**
+   * An add-on moved on, or what stands in its way is another. Gone is the last that is heard of it. Whoever waits is not to wait
+   * any longer where it `takesLong`: it goes on without them.
+   */
+  | { type: "addon"; state: AddonState | "gone"; cause?: Cause; takesLong?: true }
   /** A run of a cron entry that did not go as it should. `dueAt` as ISO 8601. */
   | { type: "cron"; name: string; dueAt: string; status: "failed" | "skipped" | "lost"; reason: string };
 

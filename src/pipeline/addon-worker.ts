@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { deleteAddon, noteAddon } from "../db/addon-work.ts";
 import { findAddonById } from "../db/addons.ts";
 import { isPassing } from "../db/client.ts";
@@ -116,8 +117,11 @@ async function noteTrouble(deps: Deps, held: HeldAddon, error: unknown, tries: M
   try {
     await held.commit(async (tx, lease) => {
       const noted = await noteAddon(tx, lease, addon.state, hasFailed ? { state: "failed", cause } : { cause });
-      const failed: EventData = { type: "addon", state: "failed", cause };
-      if (noted && hasFailed) await publish(tx, addonTopic(addon.id), addon, [failed]);
+      const takesLong = !hasFailed && tried % mostTries === 0;
+      const state = hasFailed ? "failed" : addon.state;
+      const told: EventData = { type: "addon", state, cause, ...(takesLong && { takesLong }) };
+      const isNews = hasFailed || takesLong || !isDeepStrictEqual(addon.cause, cause);
+      if (noted && isNews) await publish(tx, addonTopic(addon.id), addon, [told]);
     });
   } catch (lost) {
     if (!held.signal.aborted) deps.log.error({ err: lost, id: addon.id }, "an add-on's trouble could not be noted");

@@ -161,8 +161,11 @@ export type Edge = {
 
 /** Databases and volumes: what outlives releases and may belong to several apps. Everything of theirs is named by id. */
 export type Data = {
-  /** @throws UserError with the reason where no add-on of this kind, or none more, can be made here */
-  mayMake(kind: AddonKind): Promise<void>;
+  /**
+   * `there` says how many of this kind there are, those included of which nothing is made yet.
+   * @throws UserError with the reason where no add-on of this kind, or none more, can be made here
+   */
+  mayMake(kind: AddonKind, there: number): Promise<void>;
   /**
    * How a new add-on will be reached, its password included. Each call makes another password, so it is made once, and kept
    * before `ensure` begins. Nothing is made yet.

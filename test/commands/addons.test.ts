@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { parseWords } from "../../src/commands/argv.ts";
 import { runCommand } from "../../src/commands/command.ts";
 import { commands, findCommand } from "../../src/commands/registry.ts";
+import { countOfKind, listVolumes } from "../../src/db/addons.ts";
 import { getApp, listAppNames } from "../../src/db/apps.ts";
 import { insertMember, insertOrg } from "../../src/db/people.ts";
 import { UserError } from "../../src/errors.ts";
@@ -280,6 +281,21 @@ describe("addons:destroy", () => {
         cause: { headline: "Zyndra itself failed" },
       }),
     );
+    // Whoever waits for it is told what stands in the way, once, and to wait no longer after many tries.
+    const { id } = await info(`db${count}`);
+    const { db } = platform.deps.db;
+    await eventually(async () => {
+      await db.execute(
+        sql`update addons set lease_until = null where id = ${id} and lease_until > now() + interval '1 s'`,
+      );
+      const { rows } = await db.execute(sql`select data from events where topic = ${`addon:${id}`} order by seq`);
+      const trouble = {
+        type: "addon",
+        state: "destroying",
+        cause: expect.objectContaining({ headline: "Zyndra itself failed" }),
+      };
+      expect(rows.map(({ data }) => data).slice(3, 5)).toEqual([trouble, { ...trouble, takesLong: true }]);
+    });
     runtime.data.fails(undefined);
     await eventually(async () => {
       await expect(info(`db${count}`)).rejects.toMatchObject({ code: "not_found" });
@@ -332,6 +348,16 @@ describe("volumes", () => {
     expect(env).toEqual({ [`UP_LOADS${count}_PATH`]: `/volumes/${id}` });
     const { data } = await ask("volumes:list", { app: name });
     expect(data).toMatchObject([{ name: `up-loads${count}`, attachedTo: [{ mountPath: `/app/up-loads${count}` }] }]);
+  });
+
+  test("that are not made yet are mounted nowhere", async () => {
+    const open = runtime.data.hold();
+    await ask("volumes:create", { name: `slow${count}`, app: name });
+    const { db } = platform.deps.db;
+    const { id } = await app();
+    expect(await listVolumes(db, id)).toEqual([]);
+    open();
+    await eventually(async () => expect(await listVolumes(db, id)).toHaveLength(1));
   });
 
   test("that move are released again, also where their config var stays the same", async () => {
@@ -505,6 +531,55 @@ test("what a worker makes after another has removed it is taken away again", asy
   await eventually(() => expect(destroyed).toEqual([id]));
   expect(runtime.data.made.has(id)).toBe(false);
   runtime.data.destroy = destroy;
+});
+
+test("where an add-on is now is told again at the next start, and by config:set, until it is released", async () => {
+  await ask("config:set", { app: name, vars: ["A=1"] });
+  await push();
+  await create({ name: `db${count}` });
+  await settled(["#2 live", "#1 live"]);
+  const { id } = await info(`db${count}`);
+  const { reach } = runtime.data;
+  runtime.data.reach = (addon, access) => (addon.id === id ? { ...access, port: 6000 } : access);
+  runtime.answer(() => ({ ok: false, cause: { headline: "web crashes at start" } }));
+  await followMovedAddons(platform.deps);
+  runtime.data.reach = reach;
+  await settled(["#3 failed", "#2 live", "#1 live"]);
+  // What is written down is right by now, and what is live is not.
+  await followMovedAddons(platform.deps);
+  await settled(["#4 failed", "#3 failed", "#2 live", "#1 live"]);
+  expect((await deploys())[0]!.title).toBe(`config: add-on db${count} moved`);
+  runtime.reset();
+  expect(await say("config:set", { app: name, vars: ["A=1"] })).toBe(
+    `A is as before on ${name}; deploy #5 releases what was not released yet`,
+  );
+  await settled(["#5 live", "#4 failed", "#3 failed", "#2 live", "#1 live"]);
+  expect((await serving())!.env.DATABASE_PORT).toBe("6000");
+  await followMovedAddons(platform.deps);
+  expect(await say("config:set", { app: name, vars: ["A=1"] })).toBe(`A is as before on ${name}; nothing to release`);
+  expect((await deploys()).length).toBe(5);
+});
+
+test("many who ask at once are not all given the last room", async () => {
+  const { mayMake } = runtime.data;
+  const { db } = platform.deps.db;
+  const room = (await countOfKind(db, "postgres")) + 2;
+  runtime.data.mayMake = async (_, there) => {
+    // As long as a look at the server may take.
+    await db.execute(sql`select pg_sleep(0.05)`);
+    if (there >= room) throw new UserError("conflict", "there are too many");
+  };
+  const asked = await Promise.allSettled(
+    Array.from({ length: 5 }, (_, i) => create({ app: undefined, name: `many${i}` })),
+  );
+  runtime.data.mayMake = mayMake;
+  expect(asked.map(({ status }) => status).sort()).toEqual([
+    "fulfilled",
+    "fulfilled",
+    "rejected",
+    "rejected",
+    "rejected",
+  ]);
 });
 
 describe("people of another org", () => {

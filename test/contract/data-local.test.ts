@@ -45,7 +45,7 @@ describe("data of the runtime local, besides", () => {
   test("a server whose login may make no databases is refused with what its administrator types", async () => {
     const url = await entrusted("createdb");
     const data = localData({ dataDir, postgres: { url, isOurs: false } });
-    await expect(data.mayMake("postgres")).rejects.toMatchObject({
+    await expect(data.mayMake("postgres", 0)).rejects.toMatchObject({
       code: "forbidden",
       message: expect.stringMatching(/^the login "trusted_\w+" of Zyndra's DATABASE_URL may not make databases/),
       hint: expect.stringMatching(/ALTER ROLE "trusted_\w+" CREATEDB CREATEROLE$/),
@@ -68,13 +68,17 @@ describe("data of the runtime local, besides", () => {
     const data = localData({ dataDir, postgres: { url: server.url, isOurs: true } });
     const names = Array.from({ length: 40 }, () => `zyndra_${randomUUID().replaceAll("-", "")}`);
     for (const name of names) await query(server.url, `create database "${name}" strategy file_copy`);
-    await expect(data.mayMake("postgres")).rejects.toMatchObject({
+    await expect(data.mayMake("postgres", 0)).rejects.toMatchObject({
       code: "conflict",
       message: expect.stringMatching(/^there are \d+ databases on Zyndra's PostgreSQL, .* enough for 40$/),
     });
-    await data.mayMake("volume");
+    await data.mayMake("volume", 50);
     for (const name of names) await query(server.url, `drop database "${name}"`);
-    await data.mayMake("postgres");
+    await data.mayMake("postgres", 39);
+    // Those count, too, that are asked for and not made yet.
+    await expect(data.mayMake("postgres", 40)).rejects.toMatchObject({
+      message: expect.stringContaining("there are 40 databases"),
+    });
   });
 
   test("passwords are asked for by every way in, and stand in none of the server's logs", async () => {

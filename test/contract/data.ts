@@ -40,7 +40,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
     }
 
     test("a new database is there, and is its login's own", async () => {
-      await data.mayMake("postgres");
+      await data.mayMake("postgres", 0);
       const { url } = await aDatabase();
       await query(url, "create table hats (name text)");
       await query(url, "insert into hats values ('fedora')");
@@ -145,7 +145,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
 
     test("a volume is made, made again, and gone", async () => {
       const addon = anAddon("volume");
-      await data.mayMake("volume");
+      await data.mayMake("volume", 0);
       const access = data.newAccess(addon);
       await data.ensure(addon, access, never);
       await data.ensure(addon, access, never);

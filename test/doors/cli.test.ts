@@ -539,6 +539,35 @@ describe("following a deploy", () => {
   });
 });
 
+describe("following an add-on", () => {
+  beforeEach(logIn);
+  const cause = { headline: "its server cannot be reached" };
+
+  test("tells what stands in its way, and waits on", async () => {
+    const id = crypto.randomUUID();
+    await web.tellAddon(id, { type: "addon", state: "destroying" });
+    await web.tellAddon(id, { type: "addon", state: "destroying", cause });
+    await web.tellAddon(id, { type: "addon", state: "gone" });
+    expect(await zyndra(`follow db addon ${id} 0`)).toEqual({
+      code: 0,
+      out: "begun\nsuccess: db is gone\n",
+      err: "warning: db: its server cannot be reached; trying again\n",
+    });
+  });
+
+  test("does not wait for ever", async () => {
+    const id = crypto.randomUUID();
+    await web.tellAddon(id, { type: "addon", state: "destroying", cause });
+    await web.tellAddon(id, { type: "addon", state: "destroying", cause, takesLong: true });
+    expect(await zyndra(`follow db addon ${id} 0`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(
+        "error: db takes long\nhint: it goes on; zyndra addons:info db shows how far it is\n",
+      ),
+    });
+  });
+});
+
 describe("following an app", () => {
   beforeEach(logIn);
 

@@ -257,7 +257,7 @@ export const commands: Command[] = [
     changes: false,
     input: z.strictObject({
       app: App,
-      kind: z.enum(["deploy", "scaled", "destroyed", "logs"]),
+      kind: z.enum(["deploy", "scaled", "destroyed", "addon", "logs"]),
       id: z.string(),
       number: z.coerce.number(),
       detach: z.boolean().default(false),
@@ -271,6 +271,9 @@ export const commands: Command[] = [
     view: () => ({ text: "begun" }),
     follow: (_, { app: appName, kind, id, number, detach, tail }) => {
       if (kind === "deploy") return { kind, appName, deployId: id, number, detach };
+      if (kind === "addon") {
+        return { kind, addonName: appName, addonId: id, until: "gone", after: 0, done: `${appName} is gone` };
+      }
       if (kind === "logs") return { kind, appName, appId: id, lines: number, tail };
       return { kind: "app", appName, appId: id, until: kind === "destroyed" ? kind : { applied: number }, after: 0 };
     },

@@ -20,8 +20,8 @@ export function localData({ dataDir, postgres }: { dataDir: string; postgres: Po
   };
   const folderOf = (addonId: string): AddonAccess => ({ folder: volumeFolder(dataDir, addonId) });
   return {
-    async mayMake(kind) {
-      if (kind === "postgres") await assertRoomForDatabase(server());
+    async mayMake(kind, there) {
+      if (kind === "postgres") await assertRoomForDatabase(server(), there);
     },
     newAccess: ({ id, kind }) => (kind === "postgres" ? newDatabaseAccess(server(), id) : folderOf(id)),
     reach({ id, kind }, access) {

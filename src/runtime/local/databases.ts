@@ -30,7 +30,7 @@ function nameOf(addonId: string): string {
 }
 
 /** @throws UserError forbidden where the platform's login may not make any, conflict where there are too many, unsupported */
-export async function assertRoomForDatabase(server: PostgresServer): Promise<void> {
+export async function assertRoomForDatabase(server: PostgresServer, there: number): Promise<void> {
   if (!new URL(server.url).hostname) {
     throw new UserError(
       "unsupported",
@@ -54,10 +54,12 @@ export async function assertRoomForDatabase(server: PostgresServer): Promise<voi
     );
   }
   const most = Math.max(0, Math.floor((facts.most - connectionsOfPlatform) / leastConnectionsEach));
-  if (facts.made < most) return;
+  // Some are not made yet, and on a server that others use too, some are of another Zyndra.
+  const count = Math.max(facts.made, there);
+  if (count < most) return;
   throw new UserError(
     "conflict",
-    `there are ${facts.made} databases on Zyndra's PostgreSQL, and its ${facts.most} connections are enough for ${most}`,
+    `there are ${count} databases on Zyndra's PostgreSQL, and its ${facts.most} connections are enough for ${most}`,
     "zyndra addons --all lists them: destroy one that nobody needs, or raise the server's max_connections",
   );
 }

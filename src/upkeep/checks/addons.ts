@@ -1,5 +1,5 @@
 import type { Check } from "../../checks.ts";
-import { countAddons } from "../../db/addons.ts";
+import { countAddons, countOfKind } from "../../db/addons.ts";
 import type { Deps } from "../../deps.ts";
 import { UserError } from "../../errors.ts";
 
@@ -24,7 +24,7 @@ export function addonChecks({ db, runtime }: Pick<Deps, "db" | "runtime">): Chec
       name: "new databases",
       async look() {
         try {
-          await runtime.data.mayMake("postgres");
+          await runtime.data.mayMake("postgres", await countOfKind(db.db, "postgres"));
           return { verdict: "ok", text: "can be made" };
         } catch (error) {
           if (!(error instanceof UserError)) throw error;

@@ -1,0 +1,33 @@
+import type { Db } from "../db/client.ts";
+import type { AppRow, ReleaseRow } from "../db/schema.ts";
+import type { Deps } from "../deps.ts";
+import { readSnapshot } from "./config-snapshot.ts";
+import { readAttachedVars } from "./effective-config.ts";
+
+/** A var of an add-on that is not in what is live as it is now; `isMoved` where it is there, with another value. */
+export type UnreleasedAddonVar = { name: string; addon: string; isMoved: boolean };
+
+/** What add-ons contribute now and a live release has not, or has otherwise. */
+export async function readUnreleasedAddonVars(
+  deps: Pick<Deps, "keyring">,
+  db: Db,
+  app: AppRow,
+  live: ReleaseRow,
+): Promise<UnreleasedAddonVar[]> {
+  const { vars, origins } = await readSnapshot(deps, db, live);
+  const attached = await readAttachedVars(deps, db, app);
+  const before = Object.entries(origins).flatMap(([name, origin]) =>
+    origin.startsWith("add-on ") ? [[name, { origin, value: vars[name] }] as const] : [],
+  );
+  const after = attached.flatMap(({ origin, vars: each }) =>
+    Object.entries(each).map(([name, value]) => [name, { origin, value }] as const),
+  );
+  const [was, is] = [new Map(before), new Map(after)];
+  return [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((name) => {
+    const [old, now] = [was.get(name), is.get(name)];
+    if (old?.origin === now?.origin && old?.value === now?.value) return [];
+    // `add-on uploads at /app/uploads`
+    const addon = (now ?? old)!.origin.split(" ")[1]!;
+    return [{ name, addon, isMoved: old !== undefined && old.origin === now?.origin }];
+  });
+}
