@@ -22,6 +22,10 @@ export async function getLiveFormation(db: Db, app: AppRow): Promise<{ formation
 
 /** Says what there is, and what may have been meant. */
 export function unknownType(app: Pick<AppRow, "name">, word: string, types: string[]): UserError {
+  if (/^run\.\d+$/.test(word)) {
+    const said = `${clip(word)} is a command that runs once, and no process type`;
+    return new UserError("bad_input", said, `zyndra run:stop ${app.name} ${clip(word)} ends it`);
+  }
   const meant = nearest(word, types);
   const ask = meant === undefined ? "" : `; did you mean ${meant}?`;
   const hint = `its process types: ${types.join(", ")}${ask}`;

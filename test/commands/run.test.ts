@@ -167,6 +167,13 @@ test("run:stop takes a number too, and names what is none", async () => {
   });
 });
 
+test("whoever would stop it as a process is told how to", async () => {
+  await expect(ask("ps:stop", { types: ["run.3"] })).rejects.toMatchObject({
+    message: "run.3 is a command that runs once, and no process type",
+    hint: "zyndra run:stop shop run.3 ends it",
+  });
+});
+
 test("what another platform ran is lost with it; what waits still waits", async () => {
   runtime.whenRun(untilAborted);
   const { name } = (await run(["sleep"], { detach: true })).data as { name: string };

@@ -188,18 +188,14 @@ describe("at a terminal", () => {
   });
 
   test("when the connection breaks the terminal is put back, with what the program had switched on", async () => {
-    const doomed = await livePlatform();
-    let gone: PromiseLike<void> | undefined;
+    await using doomed = await livePlatform();
     const { terminal, done } = aTerminal();
     const { code, out, err } = await zyndra(["run", "shop", "printf '\\033[?1049h\\033[?25lready'; sleep 600"], {
       override: { url: doomed.url, token: doomed.token },
       terminal,
       stdin: new PassThrough(),
-      ...whenSaid("ready", () => {
-        gone = doomed[Symbol.asyncDispose]();
-      }),
+      ...whenSaid("ready", () => void doomed[Symbol.asyncDispose]()),
     });
-    await gone;
     expect(code).toBe(1);
     expect(out).toBe("\x1b[?1049h\x1b[?25lready\x1b[?1049l\x1b[?25h\x1b[0m");
     expect(err).toMatch(/error: Zyndra is being stopped, and has ended run\.1\n$/);

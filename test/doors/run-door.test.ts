@@ -278,7 +278,7 @@ describe("what is running", () => {
   });
 
   test("is ended, with a word, when the platform stops", async () => {
-    const stopping = await livePlatform();
+    await using stopping = await livePlatform();
     const attached = await attach(await begin("echo ready; sleep 600", stopping), {}, stopping);
     await eventually(() => attached.text("stdout") === "ready\n");
     await stopping[Symbol.asyncDispose]();

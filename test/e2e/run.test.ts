@@ -176,7 +176,7 @@ describe("at a terminal", () => {
   );
 
   test("a platform that stops, or is gone, ends it with a word and puts the terminal back", async () => {
-    const doomed = await livePlatform();
+    await using doomed = await livePlatform();
     const typist = await sitDown("zyndra run shop sh -c 'printf \"\\033[?1049hdrawn\"; sleep 600'", doomed);
     await typist.seen("drawn");
     await doomed[Symbol.asyncDispose]();

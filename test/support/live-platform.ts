@@ -9,6 +9,7 @@ export async function livePlatform(options: TestPlatformOptions = {}): Promise<T
   await using pusher = await newPusher(`http://ana:${platform.token}@127.0.0.1:${platform.port}/shop.git`);
   await pusher.commit(webApp("hats"));
   const { exitCode, output } = await pusher.push("main");
-  if (exitCode !== 0) throw new Error(output);
-  return platform;
+  if (exitCode === 0) return platform;
+  await platform[Symbol.asyncDispose]();
+  throw new Error(output);
 }

@@ -69,6 +69,18 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
   );
   const owner = await actorOf(platform, token);
 
+  let disposed: Promise<void> | undefined;
+  const dispose = async () => {
+    // Databases of add-ons lie beside the test's own, on a server that others go on using.
+    for (const { addon } of await listAddons(deps.db.db, owner.orgId)) {
+      await deps.runtime.data.destroy(addon, AbortSignal.timeout(20_000)).catch(() => {});
+    }
+    await platform.close();
+    await stopEverything(dataDir);
+    await database[Symbol.asyncDispose]();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+
   return {
     ...platform,
     config,
@@ -88,16 +100,7 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
       });
       return { actor: await actorOf(platform, made.token), token: made.token };
     },
-    async [Symbol.asyncDispose]() {
-      // Databases of add-ons lie beside the test's own, on a server that others go on using.
-      for (const { addon } of await listAddons(deps.db.db, owner.orgId)) {
-        await deps.runtime.data.destroy(addon, AbortSignal.timeout(20_000)).catch(() => {});
-      }
-      await platform.close();
-      await stopEverything(dataDir);
-      await database[Symbol.asyncDispose]();
-      await rm(dataDir, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => (disposed ??= dispose()),
   };
 }
 
