@@ -92,10 +92,9 @@ type Applied = { formation: Record<string, number>; revision: number; cause?: Ca
 /** Waits until what was asked of an app has been done. */
 async function followApp(call: Call, server: Server, what: AppFollow): Promise<number> {
   const { world } = call;
-  const { appName, until, after, done, failed } = what;
-  const request = (lastId: string | undefined) => ({
-    path: `/api/apps/${encodeURIComponent(appName)}/follow?after=${lastId ?? after}`,
-  });
+  const { appName, appId, until, after, done, failed } = what;
+  // By its id: an app that has another name by now is still followed.
+  const request = (lastId: string | undefined) => ({ path: `/api/apps/${appId}/follow?after=${lastId ?? after}` });
   try {
     const messages = follow(server, request, options(world));
     for await (const message of waitingFor(world.waiting, appName, messages)) {
@@ -117,7 +116,7 @@ async function followApp(call: Call, server: Server, what: AppFollow): Promise<n
       }
     }
   } catch (error) {
-    // Once an app is gone, so is its name.
+    // Long after an app is gone, so are its events.
     if (until === "destroyed" && error instanceof Refusal && error.status === 404)
       return tellDone(call, undefined, `${appName} is gone`);
     if (error instanceof Interrupted)

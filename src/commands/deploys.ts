@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { getApp, lockApp } from "../db/apps.ts";
+import { findAppById, getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { getDeployByNumber, listDeploys, listUnfinished, listUntold, requestCancel } from "../db/deploys.ts";
 import { publish, ring } from "../db/events.ts";
@@ -34,6 +34,8 @@ export const pushDeploy = defineCommand({
   changes: true,
   input: z.strictObject({
     app: ExistingApp,
+    /** Its name may have become another app's while the push came in. */
+    appId: z.string(),
     requestId: z.string(),
     commit: z.string(),
     pushedOver: z.string().nullable(),
@@ -44,7 +46,8 @@ export const pushDeploy = defineCommand({
   words: { positional: [] },
   auditInput: ({ commit, force }) => ({ commit, ...(force && { force }) }),
   async run({ deps, tx, actor }, input) {
-    const app = await getApp(tx, actor.orgId, input.app);
+    const app = await findAppById(tx, input.appId);
+    if (app?.orgId !== actor.orgId) throw new UserError("not_found", `${input.app} was removed while this was pushed`);
     const { subject } = await deps.repos.commitInfo(app.id, input.commit);
     const { requestId, commit, pushedOver, skipCache, force } = input;
     const title = clip(input.message ?? subject, 80);

@@ -100,6 +100,17 @@ export async function deleteOrphanTopics(db: Db): Promise<number> {
   return names.length;
 }
 
+/** How long it is remembered what happened to an app. Numbers go on where they were, so that who follows it misses nothing new. */
+const keptFor = "30 days";
+
+/** Forgets what happened to apps long ago; a deploy's log stays as long as its app. Answers how many events went. */
+export async function deleteOldAppEvents(db: Db): Promise<number> {
+  const gone = await db.execute(sql`
+    delete from ${events} e using ${topics} t
+    where t.name like 'app:%' and e.topic = t.name and e.at < now() - ${keptFor}::interval`);
+  return gone.rowCount ?? 0;
+}
+
 async function insertEvents(tx: Db, topic: string, owner: Owner, data: EventData[], onceKey?: string): Promise<void> {
   const { orgId, projectId } = owner;
   const [row] = await tx

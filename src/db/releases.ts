@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, ne, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNotNull, ne, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
 import type { AppSettings } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
@@ -18,6 +18,11 @@ export async function insertBuild(
     .values({ appId: app.id, orgId: app.orgId, projectId: app.projectId, status: "pending", ...build })
     .onConflictDoNothing();
   return getBuild(tx, build.id);
+}
+
+/** A build that starts again with other config vars than it began with is found by those. */
+export async function setBuildInputs(tx: Db, buildId: string, inputs: string): Promise<void> {
+  await tx.update(builds).set({ inputs }).where(eq(builds.id, buildId));
 }
 
 export async function getBuild(db: Db, buildId: string): Promise<BuildRow> {
@@ -155,15 +160,18 @@ export async function listReleases(db: Db, appId: string, limit: number) {
     .limit(limit);
 }
 
-/** The sealed config vars of all of an app's releases. */
+/** The sealed config vars of an app's releases after a version, the oldest first. */
 export async function listSnapshots(
   db: Db,
   appId: string,
-): Promise<Pick<ReleaseRow, "id" | "sealedConfig" | "configOrigins">[]> {
+  after: number,
+): Promise<Pick<ReleaseRow, "id" | "version" | "sealedConfig" | "configOrigins">[]> {
+  const { id, version, sealedConfig, configOrigins } = releases;
   return db
-    .select({ id: releases.id, sealedConfig: releases.sealedConfig, configOrigins: releases.configOrigins })
+    .select({ id, version, sealedConfig, configOrigins })
     .from(releases)
-    .where(eq(releases.appId, appId));
+    .where(and(eq(releases.appId, appId), gt(version, after)))
+    .orderBy(version);
 }
 
 /** What is live from now on; a push moves main with it, in the same transaction. */

@@ -76,11 +76,20 @@ export async function openEvents(db: Database, log: Log): Promise<Events> {
 /** Holds LISTEN over breaks; after each one everybody is rung, since anything may have been missed. */
 function keepListening(url: string, log: Log, stop: AbortSignal, heard: (topics: string[] | undefined) => void) {
   const first = Promise.withResolvers<void>();
+  let isAway = false;
+  const onListening = () => {
+    if (isAway) log.info({}, "listening for events again");
+    isAway = false;
+    first.resolve();
+  };
+  // Told once for each time that the database is away, however often it is tried.
+  const onBroken = (error?: Error) => {
+    if (!isAway && !stop.aborted) log.warn({ err: error }, "listening for events broke, trying again");
+    isAway = true;
+  };
   const ended = (async () => {
     while (!stop.aborted) {
-      await listenOnce(url, stop, first.resolve, heard).catch((error) =>
-        log.warn({ err: error }, "listening for events broke, trying again"),
-      );
+      await listenOnce(url, stop, onListening, heard).then(() => onBroken(), onBroken);
       await delay(reconnectMs, undefined, { signal: stop }).catch(() => {});
     }
     first.resolve();

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { endBuild, findBuildByInputs, getBuild, getRelease, insertBuild } from "../db/releases.ts";
+import { endBuild, findBuildByInputs, getBuild, getRelease, insertBuild, setBuildInputs } from "../db/releases.ts";
 import type { BuildRow } from "../db/schema.ts";
 import type { AppSettings } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
@@ -33,12 +33,13 @@ export async function ensureBuild(story: Story): Promise<BuiltImage> {
   const prepared = await prepareConfig(story, settings);
   if (!prepared.ok) return prepared;
   const { vars } = prepared;
+  const inputs = await inputsOf(story, settings, vars);
   if (begun) {
     story.write({ kind: "warning", text: "the build was interrupted and starts again" });
+    if (begun.inputs !== inputs) await story.commit((tx) => setBuildInputs(tx, begun.id, inputs));
     return build(story, begun, settings, vars);
   }
   for (const text of warningsFor(held.app.name, said, vars)) story.write({ kind: "warning", text });
-  const inputs = await inputsOf(story, settings, vars);
   const same = deploy.skipCache
     ? null
     : await deps.db.persist(({ db }) => findBuildByInputs(db, deploy.appId, inputs), held.signal);

@@ -103,7 +103,7 @@ export type Processes = {
 export type RunOptions = {
   /** What the command is called among the app's processes; `run.1` unless said. */
   name?: string;
-  /** Its lines stand in the app's log as well, under that name. */
+  /** Its lines stand in the app's log as well, under that name; the app is live, or its command is not begun. */
   intoLog?: boolean;
 };
 

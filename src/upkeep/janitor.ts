@@ -1,11 +1,11 @@
-import { deleteOrphanTopics } from "../db/events.ts";
+import { deleteOldAppEvents, deleteOrphanTopics } from "../db/events.ts";
 import type { Deps } from "../deps.ts";
 
 export type Janitor = { stop(): Promise<void> };
 
 const everyMs = 60 * 60 * 1000;
 
-/** Clears away what nobody needs: what killed pushes left behind, and the events of apps that are gone. */
+/** Clears away what nobody needs: what killed pushes left behind, and events that are old, or of apps that are gone. */
 export function startJanitor(deps: Pick<Deps, "db" | "repos" | "log">): Janitor {
   let round = Promise.resolve();
   const go = () => {
@@ -24,5 +24,6 @@ export function startJanitor(deps: Pick<Deps, "db" | "repos" | "log">): Janitor 
 async function cleanUp({ db, repos, log }: Pick<Deps, "db" | "repos" | "log">): Promise<void> {
   const { removed } = await repos.sweepQuarantine();
   const topics = await deleteOrphanTopics(db.db);
-  if (removed + topics > 0) log.info({ removed, topics }, "cleaned up");
+  const events = await deleteOldAppEvents(db.db);
+  if (removed + topics + events > 0) log.info({ removed, topics, events }, "cleaned up");
 }

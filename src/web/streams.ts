@@ -1,12 +1,12 @@
 import type { Command } from "../commands/command.ts";
-import type { AppRow, DeployRow } from "../db/apps.ts";
+import { type AppRow, type DeployRow, findAppById, getApp } from "../db/apps.ts";
 import { getDeploy } from "../db/deploys.ts";
 import { findTopicOwner } from "../db/events.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct } from "../model/actor.ts";
-import { addonTopic } from "../model/event.ts";
-import { clip } from "../model/names.ts";
+import { addonTopic, appTopic } from "../model/event.ts";
+import { appNamePattern, clip } from "../model/names.ts";
 import { momentSince, sinceRule } from "../model/since.ts";
 import { followApp, followDeploy } from "../pipeline/follow.ts";
 import { appMasker } from "../pipeline/masking.ts";
@@ -76,6 +76,24 @@ function parseDeployCursor(lastId: string | undefined): DeployCursor {
   const [, seq = "0", line] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(lastId ?? "0") ?? [];
   if (line === undefined) return { after: Number(seq), seq: 0, line: 0 };
   return { after: Math.max(0, Number(seq) - 1), seq: Number(seq), line: Number(line) };
+}
+
+/**
+ * The id of an app as one may follow it, named by that or by its name: by its id also under another name, and for a while
+ * after it is gone. @throws UserError not_found, also for apps of other orgs
+ */
+export async function findFollowableApp(deps: Pick<Deps, "db">, actor: Actor, nameOrId: string): Promise<string> {
+  const { db } = deps.db;
+  if (!isId(nameOrId)) return (await appOf(deps, actor, nameOrId)).id;
+  const owner = (await findAppById(db, nameOrId)) ?? (await findTopicOwner(db, appTopic(nameOrId)));
+  if (owner?.orgId === actor.orgId) return nameOrId;
+  throw new UserError("not_found", `no app has the id ${nameOrId}`, "zyndra apps lists what there is");
+}
+
+/** An app by its name. @throws UserError not_found */
+export async function appOf(deps: Pick<Deps, "db">, actor: Actor, name: string): Promise<AppRow> {
+  if (appNamePattern.test(name)) return getApp(deps.db.db, actor.orgId, name);
+  throw new UserError("not_found", `no app is called "${clip(name)}"`, "zyndra apps lists what there is");
 }
 
 /** What is changed about an app outside its deploys; ends with the app. */

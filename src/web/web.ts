@@ -5,13 +5,12 @@ import { type Access, authenticate, type Rates } from "../commands/actor.ts";
 import { describeCommands } from "../commands/argv.ts";
 import { type Command, runCommand } from "../commands/command.ts";
 import { claim } from "../commands/setup.ts";
-import { getApp } from "../db/apps.ts";
 import { isClaimed } from "../db/people.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import type { Actor } from "../model/actor.ts";
 import { zyndraYmlSchema } from "../model/app-file/json-schema.ts";
-import { appNamePattern, clip } from "../model/names.ts";
+import { clip } from "../model/names.ts";
 import { CommandRequest, readBody, SetupRequest, WordsRequest } from "./body.ts";
 import { translateError } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event-stream.ts";
@@ -20,9 +19,11 @@ import { shownBy } from "./shown-by.ts";
 import {
   addonMessages,
   appMessages,
+  appOf,
   assertFollowableAddon,
   deployMessages,
   findFollowable,
+  findFollowableApp,
   logMessages,
   logsAsked,
   mayFollow,
@@ -146,10 +147,10 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     return stream(context.env, context.req.path, (signal) => deployMessages(deps, deploy.id, from, signal));
   });
 
-  app.get("/api/apps/:name/follow", async (context) => {
+  app.get("/api/apps/:app/follow", async (context) => {
     const actor = await who(context.env);
     mayFollow(options.commands, "ps:list", actor);
-    const { id } = await appOf(deps, actor, context.req.param("name"));
+    const id = await findFollowableApp(deps, actor, context.req.param("app"));
     const after = numberIn(context.req.header("last-event-id") ?? context.req.query("after"), "after", 0);
     return stream(context.env, context.req.path, (signal) => appMessages(deps, id, after, signal));
   });
@@ -193,11 +194,6 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
 }
 
 /** @throws UserError not_found, also for what could never be an app's name. */
-async function appOf(deps: Pick<Deps, "db">, actor: Actor, name: string) {
-  if (appNamePattern.test(name)) return getApp(deps.db.db, actor.orgId, name);
-  throw new UserError("not_found", `no app is called "${clip(name)}"`, "zyndra apps lists what there is");
-}
-
 function throwRefusal(error: unknown): void {
   if (error instanceof UserError) throw error;
 }

@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { listAudit } from "../../src/db/audit.ts";
 import { revokeToken } from "../../src/db/people.ts";
@@ -458,6 +459,26 @@ describe("following an app", () => {
     await web.tellApp(app, { type: "destroyed", by: "ana" });
     await stream.ended;
     expect(stream.messages()).toMatchObject([{ id: "2" }, { id: "3", event: "destroyed", data: { by: "ana" } }]);
+  });
+
+  test("by its id goes on under another name, and for a while after it is gone; for another org there is none", async () => {
+    const stranger = await web.member("owner", (await web.newOrg()).orgId);
+    const app = await web.app("named");
+    const path = `/api/apps/${app.id}/follow`;
+    await web.tellApp(app, { type: "applied", formation: {}, revision: 1 });
+    await web.deps.db.db.execute(sql`update apps set name = 'renamed' where id = ${app.id}`);
+    const stream = await openStream(`${web.url}${path}`, { authorization: `Bearer ${viewer.token}` });
+    await eventually(() => expect(stream.messages()).toMatchObject([{ id: "1", event: "applied" }]));
+    await web.tellApp(app, { type: "destroyed", by: "ana" });
+    await web.deps.db.db.execute(sql`delete from apps where id = ${app.id}`);
+    await stream.ended;
+    const later = await openStream(`${web.url}${path}?after=1`, { authorization: `Bearer ${viewer.token}` });
+    await later.ended;
+    expect(later.messages()).toMatchObject([{ event: "destroyed" }]);
+    expect(await call(`/api/apps/${crypto.randomUUID()}/follow`, { token: viewer.token })).toMatchObject({
+      status: 404,
+    });
+    expect(await call(path, { token: stranger.token })).toMatchObject({ status: 404 });
   });
 
   test("a number that is none is refused", async () => {

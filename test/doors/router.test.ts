@@ -208,9 +208,9 @@ test("an app in maintenance is answered for with a page, and its log has the req
   await eventually(async () => {
     const lines = (await readFile(join(logFolder(dataDir, appId), "router.log"), "utf8")).trim().split("\n");
     expect(lines.map((line) => line.replace(/^\S+ | \d+ms/g, ""))).toEqual([
-      "router POST /cart 503 0B",
-      "router GET / 503 0B",
-      "router GET /live 503 0B",
+      `router POST /cart 503 ${plain.body.length}B`,
+      `router GET / 503 ${page.body.length}B`,
+      `router GET /live 503 ${plain.body.length}B`,
     ]);
   });
 });

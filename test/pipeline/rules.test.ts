@@ -1,5 +1,7 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { runCommand } from "../../src/commands/command.ts";
+import { pushDeploy } from "../../src/commands/deploys.ts";
 import { findAppById, getApp } from "../../src/db/apps.ts";
 import { listEvents } from "../../src/db/events.ts";
 import { claimLease, holdFence, releaseLease, renewLease, StaleLease } from "../../src/db/work.ts";
@@ -537,6 +539,44 @@ describe("what a fault leaves behind", () => {
     const told = await applied(platform, await ask("maintenance:on"));
     expect(told.cause).toBeUndefined();
     expect(runtime.serving.get((await app()).id)!.isInMaintenance).toBe(true);
+  });
+
+  test("a build that starts again with other config vars is used again for those, and not for its first ones", async () => {
+    await commitAndPush();
+    const open = builder.hold();
+    const pushed = commitAndPush();
+    await settled(["#2 building", "#1 live"]);
+    await ask("config:set", { vars: ["COLOUR=red"] });
+    await loseLease();
+    const builds = () => builder.builds.filter(({ appName }) => appName === name);
+    await eventually(() => expect(builds().at(-1)!.env).toMatchObject({ COLOUR: "red" }));
+    open();
+    await pushed;
+    await settled(["#3 live", "#2 live", "#1 live"]);
+    const count = builds().length;
+    await ask("deploy");
+    await settled(["#4 live", "#3 live", "#2 live", "#1 live"]);
+    expect(builds()).toHaveLength(count);
+    await ask("config:unset", { names: ["COLOUR"] });
+    await ask("deploy");
+    await settled(["#6 live", "#5 live", "#4 live", "#3 live", "#2 live", "#1 live"]);
+    expect(builds()).toHaveLength(count + 1);
+    expect(builds().at(-1)!.env).not.toHaveProperty("COLOUR");
+  });
+
+  test("a push deploys the app that it was made to, whatever has its name by then", async () => {
+    await commitAndPush();
+    const pushedTo = await app();
+    await ask("apps:rename", { newName: `${name}-old` });
+    await ask("apps:create");
+    const push = (appId: string) => {
+      const { mainCommit: commit } = pushedTo;
+      const asked = { app: name, appId, requestId: "push:1", commit, pushedOver: null, skipCache: false };
+      return runCommand(platform.deps, pushDeploy, asked, platform.owner);
+    };
+    expect((await push(pushedTo.id)).data).toMatchObject({ app: `${name}-old`, number: 2 });
+    expect(await deploys()).toEqual([]);
+    await expect(push(crypto.randomUUID())).rejects.toMatchObject({ code: "not_found" });
   });
 
   test("a reset in the middle of an upgrade does not end the platform", async () => {

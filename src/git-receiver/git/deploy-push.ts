@@ -88,18 +88,19 @@ async function deployMain(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const { appName } = push;
   if (isZeroId(update.newId)) {
+    const { appName } = push;
     say(`hint: to stop the app: zyndra ps:scale ${appName} web=0; to remove it: zyndra apps:destroy ${appName}`);
     return { ok: false, reason: "main is what is deployed and cannot be deleted" };
   }
-  let started: { deployId: string; number: number; followed: boolean };
+  let started: RecordedPush;
   try {
     started = await recordPush(deps, push, update, signal);
   } catch (error) {
     return refusal(deps, error, say);
   }
-  const { deployId, number, followed } = started;
+  // As it is called by now.
+  const { app: appName, deployId, number, followed } = started;
   await tellEndings(deps, push, deployId, say).catch((error) => deps.log.warn({ err: error }, "endings were not told"));
   const logs = `zyndra deploys:logs ${appName} ${number}`;
   if (parsePushOptions(push.options).detach) {
@@ -155,11 +156,14 @@ async function liveVersion(deps: Deps, push: Push): Promise<number | null> {
   return app ? ((await findLiveRelease(deps.db.db, app))?.version ?? null) : null;
 }
 
+type RecordedPush = { app: string; deployId: string; number: number; followed: boolean };
+
 /** Writes the deploy down. After a lost connection it asks again with the push's own id, so that it is one deploy. */
 async function recordPush(deps: Deps, push: Push, update: RefUpdate, signal: AbortSignal) {
   const options = parsePushOptions(push.options);
   const input = {
     app: push.appName,
+    appId: push.appId,
     requestId: `push:${push.id}`,
     commit: update.newId,
     pushedOver: isZeroId(update.oldId) ? null : update.oldId,
@@ -171,7 +175,7 @@ async function recordPush(deps: Deps, push: Push, update: RefUpdate, signal: Abo
   for (;;) {
     try {
       const answer = await runCommand(deps, pushDeploy, input, push.actor);
-      return answer.data as { deployId: string; number: number; followed: boolean };
+      return answer.data as RecordedPush;
     } catch (error) {
       if (!isPassing(error) || Date.now() > deadline) throw error;
       await delay(250, undefined, { signal });

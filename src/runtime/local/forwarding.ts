@@ -30,7 +30,7 @@ export type Exchange = {
   /** A backend that is not among the ids tried, or undefined. */
   pick(tried: ReadonlySet<string>): Backend | undefined;
   /** Answers when there was no backend to begin with. */
-  hasNone(): void;
+  hasNone(): number;
   begin(backend: Backend): void;
   end(backend: Backend): void;
   /** Once, when all is over. Status 499: the client left before the answer's head. */
@@ -73,8 +73,8 @@ export function openForwarding(options: { idleLimitMs: number; trustForwarded: b
       exchange.done({ status, bytes, backend });
     }
 
-    function giveUp(status: number, say: () => void): void {
-      say();
+    function giveUp(status: number, say: () => number): void {
+      bytes += say();
       finish(status);
     }
 

@@ -17,7 +17,7 @@ import { LockBusy } from "./lock.ts";
 import { openLineLog } from "./log-file.ts";
 import { startTimeOf } from "./machine.ts";
 import { keepingVolumes, mountDesired, mountRun } from "./mounted.ts";
-import { type Desired, findDesired, namesIn, readIfThere, runsFolder, withApp } from "./state.ts";
+import { appFolder, type Desired, findDesired, namesIn, readIfThere, runsFolder, withApp } from "./state.ts";
 
 /** See Processes.run. */
 export function runOneOff(
@@ -34,7 +34,8 @@ export function runOneOff(
     write(line);
   };
   const tell = (text: string) => write({ kind: "text", text });
-  const running = runOnce(ground, spec, { name, command, streams: "pipes" }, signal, tell, async (keeper) => {
+  const asked = { name, command, ofLive: intoLog, streams: "pipes" } as const;
+  const running = runOnce(ground, spec, asked, signal, tell, async (keeper) => {
     keeper.stdin!.write(frame("end"));
     await Promise.all([relay(keeper.stdout!, writeAll), relay(keeper.stderr!, writeAll)]);
   });
@@ -89,6 +90,14 @@ export async function endRuns(dataDir: string, appId: string): Promise<void> {
   }
 }
 
+type OneOff = {
+  name: string;
+  command: string;
+  env?: Record<string, string>;
+  /** The app is live, and may be destroyed at any moment. */
+  ofLive?: boolean;
+};
+
 /**
  * Runs a command below a keeper that watches its standard input: should the platform be killed, that closes and the command
  * is ended too, so that a release command never runs twice at once. `attend` deals with the keeper's streams while it runs.
@@ -96,7 +105,7 @@ export async function endRuns(dataDir: string, appId: string): Promise<void> {
 async function runOnce(
   ground: Ground,
   release: ReleaseSpec,
-  asked: { name: string; command: string; env?: Record<string, string> } & KeeperStreams,
+  { ofLive = false, ...asked }: OneOff & KeeperStreams,
   signal: AbortSignal,
   tell: (text: string) => void,
   attend: (keeper: ChildProcess) => Promise<void>,
@@ -109,8 +118,7 @@ async function runOnce(
   if (!slug) throw new UserError("gone", `The files of v${spec.version} are gone.`, "push its commit again");
   const id = `run-${randomBytes(6).toString("hex")}`;
   const folder = join(runsFolder(dataDir, spec.appId), id);
-  await mkdir(join(folder, "home"), { recursive: true, mode: 0o700 });
-  await mkdir(join(folder, "tmp"), { mode: 0o700 });
+  await makeRunFolder(ground, spec, folder, ofLive);
   try {
     await writeFile(join(folder, "owner"), `${process.pid} ${await startTimeOf(process.pid)}`, { mode: 0o600 });
     const linked = await mountRun(ground, spec, slug, folder);
@@ -146,6 +154,21 @@ async function unmountRun(ground: Ground, { appId, image, volumes = [] }: Releas
 }
 
 const unmountWaitMs = 1_000;
+
+/** A command of what is live begins in the app's own folder: that of an app that was destroyed meanwhile must not come back. */
+async function makeRunFolder({ dataDir }: Ground, spec: ReleaseSpec, folder: string, ofLive: boolean): Promise<void> {
+  // A release command may come before all else; its deploy holds the app, so that nobody destroys it.
+  if (!ofLive) await mkdir(appFolder(dataDir, spec.appId), { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(runsFolder(dataDir, spec.appId), { mode: 0o700 }).catch((error) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+    for (const one of [folder, join(folder, "home"), join(folder, "tmp")]) await mkdir(one, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new UserError("gone", `Nothing of ${spec.appName} is here any more: it is being removed.`);
+  }
+}
 
 async function keepOnce(
   folder: string,

@@ -54,27 +54,30 @@ export const pages = {
   badRequest: (): Page => ({ title: `Bad request`, text: `The request cannot be passed on as it is.` }),
 };
 
-/** Answers with a page: HTML for browsers, plain text for everyone else. */
+/** Answers with a page: HTML for browsers, plain text for everyone else. Tells how many bytes it has sent of it. */
 export function page(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
   { title, text, next, retryAfterSeconds = 5 }: Page,
-): void {
+): number {
   if (response.headersSent) {
     response.destroy();
-    return;
+    return 0;
   }
   const isForBrowser = request.headers.accept?.includes("text/html") ?? false;
   const body = isForBrowser ? html(title, text, next) : `${[`${title}. ${text}`, next].filter(Boolean).join("\n")}\n`;
+  const sizeBytes = Buffer.byteLength(body);
   response.writeHead(status, {
     "content-type": `text/${isForBrowser ? "html" : "plain"}; charset=utf-8`,
-    "content-length": Buffer.byteLength(body),
+    "content-length": sizeBytes,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     ...(status === 503 ? { "retry-after": String(retryAfterSeconds) } : {}),
   });
-  response.end(request.method === "HEAD" ? undefined : body);
+  const hasBody = request.method !== "HEAD";
+  response.end(hasBody ? body : undefined);
+  return hasBody ? sizeBytes : 0;
 }
 
 function html(title: string, text: string, next: string | undefined): string {

@@ -125,8 +125,7 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
       routerLog.write(appId, { ...answer, request, tookMs, backend: answer.backend?.name });
     };
     if (route.isInMaintenance) {
-      page(request, response, 503, pages.maintenance());
-      note({ status: 503, bytes: 0 });
+      note({ status: 503, bytes: page(request, response, 503, pages.maintenance()) });
       return true;
     }
     forwarding.forward({
