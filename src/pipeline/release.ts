@@ -101,7 +101,8 @@ function configSummary({ vars, origins }: EffectiveConfig, live: ReleaseRow | nu
   const counted = count === 0 ? "no config vars" : count === 1 ? "1 config var" : `${count} config vars`;
   const files = Object.values(origins).filter((origin) => !origin.startsWith("add-on "));
   const names = [...new Set(files.map((origin) => origin.split(":")[0]))].join(" and ");
-  const said = files.length === 0 ? counted : `${counted}, ${files.length} of them from ${names}`;
+  const part = files.length === count ? "" : `${files.length} of them `;
+  const said = files.length === 0 ? counted : `${counted}, ${part}from ${names}`;
   if (!live || changed.length === 0) return said;
   const shown =
     changed.length > 4 ? `${changed.slice(0, 3).join(", ")} and ${changed.length - 3} more` : changed.join(", ");

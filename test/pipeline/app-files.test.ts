@@ -166,7 +166,7 @@ describe("env", () => {
         "  NAME: { from: app.name }",
       ),
     );
-    expect(pushed.output).toContain("remote:        4 config vars, 4 of them from zyndra.yml");
+    expect(pushed.output).toContain("remote:        4 config vars, from zyndra.yml");
     expect((await serving())?.env).toEqual({
       LOG_LEVEL: "info",
       FEATURES: "new",
