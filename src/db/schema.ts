@@ -427,6 +427,8 @@ export const cronRuns = pgTable(
   },
   (table) => [
     primaryKey({ columns: [table.appId, table.name, table.dueAt] }),
+    // What waits or goes on is few among all that are remembered, and is looked for with every ring.
+    index("cron_runs_running").on(table.appId, table.dueAt).where(sql`${table.status} = 'running'`),
     check("cron_runs_status", sql`${table.status} in ('running', 'done', 'failed', 'skipped', 'lost')`),
   ],
 );

@@ -1,0 +1,1 @@
+CREATE INDEX "cron_runs_running" ON "cron_runs" USING btree ("app_id","due_at") WHERE "cron_runs"."status" = 'running';
