@@ -88,12 +88,3 @@ export const commands: Command[] = [
   revoke,
   examinePlatform,
 ];
-
-const byWord = new Map(
-  commands.flatMap((command) => [command.name, ...(command.aliases ?? [])].map((word) => [word, command])),
-);
-
-/** The command that a word or a friendlier form of it means. */
-export function findCommand(word: string): Command | undefined {
-  return byWord.get(word);
-}

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { parseWords } from "../../src/commands/argv.ts";
 import { runCommand } from "../../src/commands/command.ts";
-import { commands, findCommand } from "../../src/commands/registry.ts";
+import { commands } from "../../src/commands/registry.ts";
 import { countOfKind, listVolumes } from "../../src/db/addons.ts";
 import { getApp, listAppNames } from "../../src/db/apps.ts";
 import { insertMember, insertOrg } from "../../src/db/people.ts";
@@ -11,7 +11,7 @@ import type { Actor } from "../../src/model/actor.ts";
 import { followMovedAddons } from "../../src/pipeline/moved-addons.ts";
 import { eventually } from "../support/eventually.ts";
 import { getPage } from "../support/get-page.ts";
-import { type TestPlatform, testPlatform } from "../support/platform.ts";
+import { commandCalled, type TestPlatform, testPlatform } from "../support/platform.ts";
 import { type GitRun, newPusher, type Pusher } from "../support/pusher.ts";
 import { standInBuilder, standInRuntime } from "../support/stand-ins.ts";
 
@@ -312,7 +312,7 @@ describe("apps:destroy", () => {
     await ask("addons:attach", { name: `shared${count}`, app: `other-${name}` });
     for (const addon of [`db${count}`, `shared${count}`, `files${count}`]) await reaches(addon, "available");
     const { id } = await info(`db${count}`);
-    const { warning } = await findCommand("apps:destroy")!.confirm!(
+    const { warning } = await commandCalled("apps:destroy").confirm!(
       { app: name },
       { deps: platform.deps, tx: platform.deps.db.db, actor: platform.owner },
     );
@@ -590,7 +590,7 @@ describe("people of another org", () => {
     const mallory: Actor = { userId, name: "mallory", orgId, role: "owner", door: "http" };
     await create({ name: `db${count}` });
     const asMallory = (command: string, input: object) =>
-      runCommand(platform.deps, findCommand(command)!, input, mallory);
+      runCommand(platform.deps, commandCalled(command), input, mallory);
     await asMallory("apps:create", { app: `evil${count}` });
     for (const [command, input] of [
       ["addons:info", { name: `db${count}` }],

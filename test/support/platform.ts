@@ -2,8 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openRates } from "../../src/commands/actor.ts";
-import { type Answer, runCommand } from "../../src/commands/command.ts";
-import { findCommand } from "../../src/commands/registry.ts";
+import { type Answer, type Command, runCommand } from "../../src/commands/command.ts";
+import { commands } from "../../src/commands/registry.ts";
 import { claim } from "../../src/commands/setup.ts";
 import { type Config, readConfig } from "../../src/config.ts";
 import { listAddons } from "../../src/db/addons.ts";
@@ -87,7 +87,7 @@ export async function testPlatform(options: TestPlatformOptions = {}): Promise<T
     dataDir,
     owner,
     token,
-    ask: (name, input, actor = owner) => runCommand(deps, findCommand(name)!, input, actor),
+    ask: (name, input, actor = owner) => runCommand(deps, commandCalled(name), input, actor),
     async member(name, role) {
       const userId = await insertMember(deps.db.db, { orgId: owner.orgId, name, role });
       const made = newToken();
@@ -115,4 +115,9 @@ async function actorOf(platform: Platform, token: string): Promise<Actor> {
     door: "cli",
     tokenId: id,
   };
+}
+
+/** A command by its name, or by another of ours for it. */
+export function commandCalled(word: string): Command {
+  return commands.find(({ name, aliases }) => name === word || aliases?.includes(word))!;
 }
