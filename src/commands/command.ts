@@ -69,7 +69,8 @@ export type Follow =
       kind: "deploy";
       appName: string;
       deployId: string;
-      number: number /** Return at once if asked to. */;
+      number: number;
+      /** Asked to return at once. */
       detach: boolean;
     }
   | {

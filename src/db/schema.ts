@@ -22,7 +22,10 @@ import type { DeployKind, DeployStatus } from "../model/deploy.ts";
 import type { EventData } from "../model/event.ts";
 import type { ProcessTypes, Restarts } from "../model/process-types.ts";
 
-/** `lost`: its worker died. `skipped`: the run before still went on. */
+/**
+ * `running` without a lease waits for a worker. `skipped`: another run of the entry still went on, or it could not begin in
+ * time. `lost`: its worker died.
+ */
 export type CronRunStatus = "running" | "done" | "failed" | "skipped" | "lost";
 /** `waiting` until somebody watches it; `lost`: whoever ran it died. */
 export type RunStatus = "waiting" | "running" | "ended" | "lost";
@@ -404,7 +407,7 @@ export const domains = pgTable(
   (table) => [index("domains_of_app").on(table.appId)],
 );
 
-/** One due moment of a cron entry: whoever inserts the row runs it, so that each runs once. */
+/** One due moment of a cron entry: whoever claims the row runs it, so that each runs once. */
 export const cronRuns = pgTable(
   "cron_runs",
   {

@@ -2,12 +2,10 @@ import { z } from "zod";
 import { clip } from "./names.ts";
 
 /** What can be attached to an app and contributes config vars. A volume is one of them, with commands of its own. */
-export const addonKinds = ["postgres", "volume"] as const;
-export type AddonKind = (typeof addonKinds)[number];
+export type AddonKind = "postgres" | "volume";
 
 /** creating → available; failed says why; destroying until nothing of it is left. */
-export const addonStates = ["creating", "available", "failed", "destroying"] as const;
-export type AddonState = (typeof addonStates)[number];
+export type AddonState = "creating" | "available" | "failed" | "destroying";
 
 /** How a database is reached, by whoever may: kept sealed. */
 export type DatabaseAccess = {
@@ -24,7 +22,12 @@ export type VolumeAccess = { folder: string | null };
 export type AddonAccess = DatabaseAccess | VolumeAccess;
 
 /** A volume as a runtime mounts it. */
-export type VolumeMount = { addonId: string; name: string /** Absolute, e.g. `/app/uploads`. */; path: string };
+export type VolumeMount = {
+  addonId: string;
+  name: string;
+  /** Absolute, e.g. `/app/uploads`. */
+  path: string;
+};
 
 /** The config vars that an attachment contributes, by role: `DATABASE_URL`, `DATABASE_HOST`, … or `UPLOADS_PATH`. */
 export function attachedVars(prefix: string, access: AddonAccess, mountPath: string | null): Record<string, string> {

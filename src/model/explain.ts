@@ -13,7 +13,8 @@ export type ExplainFacts = {
   releaseCommand: string | null;
   /** Who has scaled a type, as `ps:scale by ana`; absent: nobody. */
   scaledBy: Record<string, string>;
-  config: { name: string; from: string /** Only what an app's own files say. */; value?: string }[];
+  /** `value`: only what an app's own files say. */
+  config: { name: string; from: string; value?: string }[];
   /** The platform's; absent where none is asked. */
   limits?: { buildMs: number; releaseMs: number; rolloutMs: number };
 };

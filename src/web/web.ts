@@ -193,7 +193,7 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
   return app;
 }
 
-/** @throws UserError not_found, also for what could never be an app's name. */
+/** A refusal, and nothing else. */
 function throwRefusal(error: unknown): void {
   if (error instanceof UserError) throw error;
 }

@@ -45,8 +45,8 @@ export type ReadAppFiles =
   | { ok: true; settings: AppSettings; warnings: FileWarning[] }
   | { ok: false; faults: FileFault[] };
 
-/** What zyndra.yml alone says. */
-export type ReadZyndraYml = { said: AppSettings; faults: FileFault[] /** Of build.root. */; rootPlace?: Place };
+/** What zyndra.yml alone says, and where it says build.root. */
+export type ReadZyndraYml = { said: AppSettings; faults: FileFault[]; rootPlace?: Place };
 
 /**
  * What an app's files say: zyndra.yml before the Procfile before app.json; what none of them says, detection decides. All
