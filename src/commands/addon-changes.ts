@@ -1,5 +1,4 @@
 import {
-  type AddonRow,
   countForOneMore,
   getAddon,
   listAddonNames,
@@ -12,7 +11,7 @@ import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { lastEventSeq } from "../db/events.ts";
 import { defaultProject } from "../db/people.ts";
-import type { AppRow, DeployRow } from "../db/schema.ts";
+import type { AddonRow, AppRow, DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import { type AddonKind, attachedNames, defaultMountPath, defaultPrefix } from "../model/addons.ts";
 import { addonTopic } from "../model/event.ts";

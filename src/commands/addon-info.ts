@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { type AddonRow, type AttachedTo, listAddons, listAttachedTo } from "../db/addons.ts";
+import { type AttachedTo, listAddons, listAttachedTo } from "../db/addons.ts";
 import { getApp } from "../db/apps.ts";
+import type { AddonRow } from "../db/schema.ts";
 import type { AddonKind } from "../model/addons.ts";
 import { attachedNames } from "../model/addons.ts";
 import { sizeWords } from "../model/size.ts";

@@ -1,9 +1,10 @@
 import { listAttached } from "../db/addons.ts";
-import { type AppRow, getApp } from "../db/apps.ts";
+import { getApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { listDeploys } from "../db/deploys.ts";
 import { listHosts } from "../db/domains.ts";
 import { findLiveRelease } from "../db/releases.ts";
+import type { AppRow } from "../db/schema.ts";
 import { type DeployStatus, isFinal, shortId } from "../model/deploy.ts";
 import { readableHost } from "../model/hosts.ts";
 import { sinceWords } from "../pipeline/lock.ts";

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { type AppRow, getApp, lockApp } from "../db/apps.ts";
+import { getApp, lockApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { findOtherCronRun, insertCronRun, listCronRuns, listLastCronRuns, readClock } from "../db/cron-runs.ts";
 import { ring } from "../db/events.ts";
 import { findLiveRelease } from "../db/releases.ts";
-import type { ReleaseRow } from "../db/schema.ts";
+import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import type { CronEntry } from "../model/app-settings.ts";
 import { cronProcess, nextDue } from "../model/cron.ts";
@@ -14,6 +14,7 @@ import { clip, nearest } from "../model/names.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, Count, ExistingApp } from "./inputs.ts";
+import { mostRows } from "./listing.ts";
 
 /** The name of an entry that should exist: any text, so that a wrong one is answered with the nearest that does. */
 const EntryName = z.string().min(1, "which entry?").max(100);
@@ -95,7 +96,7 @@ export const listCronHistory = defineCommand({
   examples: ["cron:runs shop", "cron:runs shop nightly-report"],
   needs: "viewer",
   changes: false,
-  input: z.strictObject({ app: ExistingApp, name: EntryName.optional(), num: Count(15, 500) }),
+  input: z.strictObject({ app: ExistingApp, name: EntryName.optional(), num: Count(15, mostRows) }),
   words: { positional: ["app", "name"], flags: { num: { kind: "number", short: "n", summary: "how many" } } },
   async run({ deps, actor }, { app: appName, name, num }) {
     const { db } = deps.db;

@@ -5,8 +5,6 @@ import { clip, nearest } from "../model/names.ts";
 import { clashOn, type Db } from "./client.ts";
 import { type AddonRow, type AppRow, addons, apps, attachments } from "./schema.ts";
 
-export type { AddonRow, AttachmentRow } from "./schema.ts";
-
 export type NewAddon = Pick<AddonRow, "id" | "orgId" | "projectId" | "kind" | "name" | "sealedAccess" | "createdBy">;
 
 /** @throws UserError conflict where the name is taken */

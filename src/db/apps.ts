@@ -9,8 +9,6 @@ import { clashOn, type Db } from "./client.ts";
 import { ring } from "./events.ts";
 import { type AppRow, apps, deploys, formations, outbox, releases } from "./schema.ts";
 
-export type { AppRow, BuildRow, DeployRow, ReleaseRow } from "./schema.ts";
-
 /** @throws UserError conflict where the name is taken, by whomever. */
 export async function insertApp(tx: Db, app: { orgId: string; projectId: string; name: string }): Promise<AppRow> {
   try {

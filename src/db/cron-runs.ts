@@ -3,8 +3,6 @@ import type { CronEntry } from "../model/app-settings.ts";
 import type { Db } from "./client.ts";
 import { type AppRow, apps, type CronRunRow, cronRuns, releases } from "./schema.ts";
 
-export type { CronRunRow } from "./schema.ts";
-
 /** One due moment of one entry. A row that is `running` without a lease waits for a worker. */
 export type CronRunKey = Pick<CronRunRow, "appId" | "name" | "dueAt">;
 

@@ -1,6 +1,6 @@
 import { type AddonLease, claimAddon, releaseAddon, renewAddonLease } from "../db/addon-work.ts";
-import type { AddonRow } from "../db/addons.ts";
 import type { Db } from "../db/client.ts";
+import type { AddonRow } from "../db/schema.ts";
 import { StaleLease } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import {
-  type AddonRow,
   deleteAttachment,
   insertAddon,
   insertAttachment,
@@ -12,7 +11,7 @@ import {
 import type { Db } from "../db/client.ts";
 import { listConfigVars } from "../db/config-vars.ts";
 import { publish, ring } from "../db/events.ts";
-import type { AppRow, DeployRow } from "../db/schema.ts";
+import type { AddonRow, AppRow, DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import type { Actor } from "../model/actor.ts";

@@ -3,7 +3,7 @@ import type { DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration, type FinalStatus, isFinal } from "../model/deploy.ts";
-import { appTopic, deployTopic, type EventData } from "../model/event.ts";
+import { deployTopic } from "../model/event.ts";
 import type { LogLine } from "../model/log-line.ts";
 
 /** What a follower of a deploy sees. `seq` is where to go on after a break; lines of one event share theirs. */
@@ -57,14 +57,4 @@ async function waitingLine(
 
 function stepOf({ status }: DeployRow): string {
   return status === "live" ? "live, its hook runs" : status.replace("_", " ");
-}
-
-/** The changes of an app outside its deploys (scaled, destroyed), from a number on, until the signal aborts. */
-export async function* followApp(
-  deps: Pick<Deps, "events">,
-  appId: string,
-  after: number,
-  signal: AbortSignal,
-): AsyncGenerator<{ seq: number; data: EventData }, void> {
-  for await (const { seq, data } of deps.events.follow(appTopic(appId), after, signal)) yield { seq, data };
 }

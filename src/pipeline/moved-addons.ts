@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { type AddonRow, listAppIdsWithAddons, listAvailableAddons, moveAddon } from "../db/addons.ts";
+import { listAppIdsWithAddons, listAvailableAddons, moveAddon } from "../db/addons.ts";
 import { lockApp } from "../db/apps.ts";
 import { listUnfinished } from "../db/deploys.ts";
 import { findLiveRelease } from "../db/releases.ts";
+import type { AddonRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { readUnreleasedAddonVars } from "./addon-vars.ts";
 import { orgKeyOf } from "./config-vars.ts";

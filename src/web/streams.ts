@@ -1,14 +1,15 @@
 import type { Command } from "../commands/command.ts";
-import { type AppRow, type DeployRow, findAppById, getApp } from "../db/apps.ts";
+import { findAppById, getApp } from "../db/apps.ts";
 import { getDeploy } from "../db/deploys.ts";
 import { findTopicOwner } from "../db/events.ts";
+import type { AppRow, DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { type Actor, mayAct } from "../model/actor.ts";
 import { addonTopic, appTopic } from "../model/event.ts";
 import { appNamePattern, clip } from "../model/names.ts";
 import { momentSince, sinceRule } from "../model/since.ts";
-import { followApp, followDeploy } from "../pipeline/follow.ts";
+import { followDeploy } from "../pipeline/follow.ts";
 import { appMasker } from "../pipeline/masking.ts";
 import type { AppLogOptions, LogSource } from "../runtime/runtime.ts";
 import type { StreamMessage } from "./event-stream.ts";
@@ -103,7 +104,7 @@ export async function* appMessages(
   after: number,
   signal: AbortSignal,
 ): AsyncGenerator<StreamMessage, void> {
-  for await (const { seq, data } of followApp(deps, appId, after, signal)) {
+  for await (const { seq, data } of deps.events.follow(appTopic(appId), after, signal)) {
     yield { id: String(seq), event: data.type, data };
     if (data.type === "destroyed") return;
   }
@@ -164,7 +165,11 @@ function holds(text: string, wanted: string): boolean {
 /** Config vars may change while a log is followed: the values to hide are looked up again when they are this old. */
 const maskForMs = 5_000;
 
-type Mask = { /** With what was looked up last. */ byNow(text: string): string; fresh(text: string): Promise<string> };
+type Mask = {
+  /** With what was looked up last. */
+  byNow(text: string): string;
+  fresh(text: string): Promise<string>;
+};
 
 async function openMask(deps: Pick<Deps, "db" | "keyring" | "runtime">, app: AppRow): Promise<Mask> {
   let masker = await appMasker(deps, app);
