@@ -7,6 +7,7 @@ import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
 import { type ExplainFacts, explain } from "../model/explain.ts";
+import { addonOf } from "../model/var-origin.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { readWanted } from "../pipeline/wanted.ts";
 import { defineCommand } from "./command.ts";
@@ -79,7 +80,7 @@ async function configOf(deps: Deps, app: AppRow, release: ReleaseRow): Promise<E
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([name, value]) => {
       const origin = origins[name];
-      if (origin !== undefined) return { name, from: origin, ...(origin.startsWith("add-on ") ? {} : { value }) };
+      if (origin !== undefined) return { name, from: origin, ...(addonOf(origin) === undefined ? { value } : {}) };
       const by = set.get(name);
       const isMade =
         env[name]?.generateBytes !== undefined && by !== undefined && places[`env.${name}`]?.startsWith(by);

@@ -21,6 +21,7 @@ import type { Cause } from "../model/cause.ts";
 import type { DeployKind, DeployStatus } from "../model/deploy.ts";
 import type { EventData } from "../model/event.ts";
 import type { ProcessTypes, Restarts } from "../model/process-types.ts";
+import type { VarOrigins } from "../model/var-origin.ts";
 
 /**
  * `running` without a lease waits for a worker. `skipped`: another run of the entry still went on, or it could not begin in
@@ -252,7 +253,7 @@ export const releases = pgTable(
     /** All config vars of this release as one sealed JSON text. */
     sealedConfig: text("sealed_config").notNull(),
     /** Where config vars come from that nobody has set: `{"DATABASE_URL": "add-on db", "LOG_LEVEL": "zyndra.yml:31"}`. */
-    configOrigins: jsonb("config_origins").$type<Record<string, string>>().notNull().default({}),
+    configOrigins: jsonb("config_origins").$type<VarOrigins>().notNull().default({}),
     settings: jsonb("settings").$type<AppSettings>().notNull().default({}),
     /** What it is, e.g. `3f2c1ab Sell hats`, `config: LOG_LEVEL`, `rollback to v3`. */
     description: text("description").notNull(),

@@ -1,6 +1,7 @@
 import type { Db } from "../db/client.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
+import { addonOf } from "../model/var-origin.ts";
 import { readSnapshot } from "./config-snapshot.ts";
 import { readAttachedVars } from "./effective-config.ts";
 
@@ -17,7 +18,7 @@ export async function readUnreleasedAddonVars(
   const { vars, origins } = await readSnapshot(deps, db, live);
   const attached = await readAttachedVars(deps, db, app);
   const before = Object.entries(origins).flatMap(([name, origin]) =>
-    origin.startsWith("add-on ") ? [[name, { origin, value: vars[name] }] as const] : [],
+    addonOf(origin) !== undefined ? [[name, { origin, value: vars[name] }] as const] : [],
   );
   const after = attached.flatMap(({ origin, vars: each }) =>
     Object.entries(each).map(([name, value]) => [name, { origin, value }] as const),
@@ -26,8 +27,6 @@ export async function readUnreleasedAddonVars(
   return [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((name) => {
     const [old, now] = [was.get(name), is.get(name)];
     if (old?.origin === now?.origin && old?.value === now?.value) return [];
-    // `add-on uploads at /app/uploads`
-    const addon = (now ?? old)!.origin.split(" ")[1]!;
-    return [{ name, addon, isMoved: old !== undefined && old.origin === now?.origin }];
+    return [{ name, addon: addonOf((now ?? old)!.origin)!, isMoved: old !== undefined && old.origin === now?.origin }];
   });
 }

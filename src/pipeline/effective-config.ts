@@ -4,14 +4,14 @@ import type { AppRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { type AddonAccess, attachedVars, isSecretRole } from "../model/addons.ts";
 import type { AppSettings } from "../model/app-settings.ts";
+import { addonOf, addonOrigin, type VarOrigins } from "../model/var-origin.ts";
 import { type OrgKey, seal, unseal } from "../secrets/keyring.ts";
 import { type ConfigVars, orgKeyOf, readConfigVars } from "./config-vars.ts";
 
 /** All that an app's processes find in their environment, and where it comes from but for what somebody has set. */
 export type EffectiveConfig = {
   vars: ConfigVars;
-  /** `{"DATABASE_URL": "add-on db", "UPLOADS_PATH": "add-on uploads at /app/uploads", "LOG_LEVEL": "zyndra.yml:31"}` */
-  origins: Record<string, string>;
+  origins: VarOrigins;
 };
 
 /**
@@ -50,7 +50,7 @@ export function ownVars({ vars, origins }: EffectiveConfig): ConfigVars {
 export function secretVars({ vars, origins }: EffectiveConfig): ConfigVars {
   const isSecret = (name: string) => {
     const origin = Object.hasOwn(origins, name) ? origins[name] : undefined;
-    return origin === undefined || (origin.startsWith("add-on ") && isSecretRole(name));
+    return origin === undefined || (addonOf(origin) !== undefined && isSecretRole(name));
   };
   return Object.fromEntries(Object.entries(vars).filter(([name]) => isSecret(name)));
 }
@@ -67,9 +67,7 @@ export async function readAttachedVars(
   return attached.flatMap(({ addon, prefix, mountPath }) => {
     if (addon.state !== "available" || addon.sealedAccess === null) return [];
     const access = openAccess(key, addon.orgId, addon.id, addon.sealedAccess);
-    // Where a volume is mounted is part of a release, also where its folder has the same name wherever it is mounted.
-    const origin = `add-on ${addon.name}${mountPath === null ? "" : ` at ${mountPath}`}`;
-    return [{ origin, vars: attachedVars(prefix, access, mountPath) }];
+    return [{ origin: addonOrigin(addon.name, mountPath), vars: attachedVars(prefix, access, mountPath) }];
   });
 }
 

@@ -6,6 +6,7 @@ import { findLiveRelease, findReleaseOf, insertRelease } from "../db/releases.ts
 import type { AppRow, BuildRow, ReleaseRow } from "../db/schema.ts";
 import type { AppSettings } from "../model/app-settings.ts";
 import { shortId } from "../model/deploy.ts";
+import { addonOf } from "../model/var-origin.ts";
 import { readSnapshot, sealSnapshot } from "./config-snapshot.ts";
 import { changedNames, orgKeyOf } from "./config-vars.ts";
 import { type EffectiveConfig, readEffectiveConfig } from "./effective-config.ts";
@@ -99,7 +100,7 @@ function describe(story: Story): string {
 function configSummary({ vars, origins }: EffectiveConfig, live: ReleaseRow | null, changed: string[]): string {
   const count = Object.keys(vars).length;
   const counted = count === 0 ? "no config vars" : count === 1 ? "1 config var" : `${count} config vars`;
-  const files = Object.values(origins).filter((origin) => !origin.startsWith("add-on "));
+  const files = Object.values(origins).filter((origin) => addonOf(origin) === undefined);
   const names = [...new Set(files.map((origin) => origin.split(":")[0]))].join(" and ");
   const part = files.length === count ? "" : `${files.length} of them `;
   const said = files.length === 0 ? counted : `${counted}, ${part}from ${names}`;
