@@ -5,7 +5,7 @@ import { listDeploys } from "../db/deploys.ts";
 import { listHosts } from "../db/domains.ts";
 import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow } from "../db/schema.ts";
-import { type DeployStatus, isFinal, shortId } from "../model/deploy.ts";
+import { type DeployStatus, isFinal, shortId, statusWords } from "../model/deploy.ts";
 import { readableHost } from "../model/hosts.ts";
 import { sinceWords } from "../pipeline/lock.ts";
 import type { ProcessStatus } from "../runtime/runtime.ts";
@@ -98,7 +98,7 @@ async function findLastDeploy(db: Db, app: AppRow): Promise<{ facts: DeployFacts
 }
 
 function deployWords({ number, status, title, by, createdAt }: DeployFacts): string {
-  return `#${number} ${status.replace("_", " ")}, ${title}, by ${by}, ${ago(createdAt)}`;
+  return `#${number} ${statusWords(status)}, ${title}, by ${by}, ${ago(createdAt)}`;
 }
 
 /** `db as DATABASE`, `uploads at /app/uploads (creating)` */
@@ -116,7 +116,7 @@ export function stateOf(about: {
 }): string {
   const { app, processes } = about;
   if (app.destroyRequestedAt !== null) return "being removed";
-  if (about.deploying) return about.deploying.replace("_", " ");
+  if (about.deploying) return statusWords(about.deploying);
   if (about.version === null) return "new";
   if (processes.some((process) => process.state === "crashed")) return "crashed";
   if (app.maintenanceSince !== null) return "maintenance";

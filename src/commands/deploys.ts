@@ -7,7 +7,7 @@ import { publish, ring } from "../db/events.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import type { Actor } from "../model/actor.ts";
-import { duration, isFinal, shortId } from "../model/deploy.ts";
+import { duration, isFinal, shortId, statusWords } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
 import { endUnsuccessful } from "../pipeline/endings.ts";
@@ -150,7 +150,7 @@ export const listAllDeploys = defineCommand({
       columns: ["DEPLOY", "STATE", "RELEASE", "WHAT", "BY", "WHEN", "TOOK", ""],
       rows: deploys.map((row) => [
         `#${row.number}`,
-        row.status.replace("_", " "),
+        statusWords(row.status),
         row.version === null ? "" : `v${row.version}`,
         row.commit ? `${shortId(row.commit)} ${row.title}` : row.title,
         row.by,

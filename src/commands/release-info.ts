@@ -5,7 +5,7 @@ import { getDeploy } from "../db/deploys.ts";
 import { findLiveRelease, getReleaseByVersion, listReleases } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
-import { type DeployStatus, duration } from "../model/deploy.ts";
+import { type DeployStatus, duration, statusWords } from "../model/deploy.ts";
 import { settingsThatMatter } from "../model/release-diff.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
 import { ago } from "./apps.ts";
@@ -101,11 +101,11 @@ type Shown = { app: string; version: number; state: ReleaseState; liveAt: Date |
 function stateInWords({ state, liveAt }: Shown): string {
   if (state === "live") return `live since ${ago(liveAt)}`;
   if (state === "past") return `not live any more; it went live ${ago(liveAt)}`;
-  return `never live: ${state.replace("_", " ")}`;
+  return `never live: ${statusWords(state)}`;
 }
 
 function deployInWords({ number, status, tookMs }: { number: number; status: string; tookMs: number | null }): string {
-  return `#${number} ${status.replace("_", " ")}${tookMs === null ? "" : ` after ${duration(tookMs)}`}`;
+  return `#${number} ${statusWords(status)}${tookMs === null ? "" : ` after ${duration(tookMs)}`}`;
 }
 
 function causeFields(cause: { headline: string; detail?: string } | null): { name: string; value: string }[] {

@@ -7,6 +7,7 @@ import { listUnfinished } from "../db/deploys.ts";
 import { findLiveRelease, getRollbackTarget, listReleases } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
+import { statusWords } from "../model/deploy.ts";
 import { processChanges } from "../model/release-diff.ts";
 import { withoutAttachedNames } from "../pipeline/addons.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
@@ -47,7 +48,7 @@ export const listAllReleases = defineCommand({
       columns: ["VERSION", "STATE", "WHAT", "BY", "WHEN", ""],
       rows: releases.map((release) => [
         `v${release.version}`,
-        release.state === "past" ? "" : release.state.replace("_", " "),
+        release.state === "past" ? "" : statusWords(release.state),
         release.description,
         release.by,
         ago(release.createdAt),

@@ -53,6 +53,11 @@ export function headline(facts: DeployFacts): string {
   }
 }
 
+/** `rolling out` */
+export function statusWords(status: string): string {
+  return status.replace("_", " ");
+}
+
 /** `0.4 s`, `38 s`, `2 min`, `3 h`, `2 d`: as people say it, never more than two figures of precision. */
 export function duration(ms: number): string {
   const seconds = ms / 1000;

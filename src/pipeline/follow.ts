@@ -2,7 +2,7 @@ import { findRunningDeploy, getDeploy } from "../db/deploys.ts";
 import type { DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
-import { duration, type FinalStatus, isFinal } from "../model/deploy.ts";
+import { duration, type FinalStatus, isFinal, statusWords } from "../model/deploy.ts";
 import { deployTopic } from "../model/event.ts";
 import type { LogLine } from "../model/log-line.ts";
 
@@ -56,5 +56,5 @@ async function waitingLine(
 }
 
 function stepOf({ status }: DeployRow): string {
-  return status === "live" ? "live, its hook runs" : status.replace("_", " ");
+  return status === "live" ? "live, its hook runs" : statusWords(status);
 }

@@ -5,7 +5,7 @@ import type { AppRow, DeployRow } from "../db/schema.ts";
 import { holdFence } from "../db/work.ts";
 import type { Deps } from "../deps.ts";
 import type { Cause } from "../model/cause.ts";
-import { runningStatuses } from "../model/deploy.ts";
+import { runningStatuses, statusWords } from "../model/deploy.ts";
 import { appTopic } from "../model/event.ts";
 import { chooseTurn } from "../model/turn.ts";
 import { letGoOfAddons } from "./addons.ts";
@@ -68,7 +68,7 @@ async function resumable(
       : lostLeases >= maxLostLeases
         ? {
             headline: "Zyndra was stopped three times in this step",
-            detail: `while ${deploy.status.replace("_", " ")}`,
+            detail: `while ${statusWords(deploy.status)}`,
             hint: "see whether the machine runs out of memory; then push again",
           }
         : undefined;

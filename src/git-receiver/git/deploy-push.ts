@@ -10,6 +10,7 @@ import type { Deps } from "../../deps.ts";
 import { UserError } from "../../errors.ts";
 import { mayAct } from "../../model/actor.ts";
 import type { Cause } from "../../model/cause.ts";
+import { statusWords } from "../../model/deploy.ts";
 import { plainLine } from "../../model/log-line.ts";
 import { parsePushOptions } from "../../model/push-options.ts";
 import { followDeploy } from "../../pipeline/follow.ts";
@@ -135,7 +136,7 @@ async function tellEndings(deps: Deps, push: Push, but: string, say: (line: stri
   const { db } = deps.db;
   const ended = (await listUnreported(db, push.appId, push.actor.userId)).filter(({ id }) => id !== but);
   for (const { number, status, cause } of ended.slice(-mostEndingsTold)) {
-    say(`meanwhile deploy #${number} ended: ${status.replace("_", " ")}${cause ? `, ${cause.headline}` : ""}`);
+    say(`meanwhile deploy #${number} ended: ${statusWords(status)}${cause ? `, ${cause.headline}` : ""}`);
   }
   await markReported(
     db,
