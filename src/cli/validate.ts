@@ -7,7 +7,7 @@ import { causeOfFaults, type FileFault, placeOf } from "../model/app-file/file-f
 import { zyndraYmlSchemaText } from "../model/app-file/json-schema.ts";
 import { type AppFiles, type ReadAppFiles, readAppFiles } from "../model/app-file/read-app-files.ts";
 import { secretIn } from "../model/app-file/secret-literals.ts";
-import type { AppSettings } from "../model/app-settings.ts";
+import { type AppSettings, saidFormation } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
 import { detect } from "../model/detection.ts";
 import { type Explained, explain } from "../model/explain.ts";
@@ -75,15 +75,10 @@ async function findProcesses(folder: string, settings: AppSettings): Promise<Fou
 
 /** Like config:explain, without what only a server knows. */
 function explainFiles(settings: AppSettings, types: ProcessTypes, isCertain: boolean): Explained[] {
-  const said = Object.fromEntries(
-    Object.entries(settings.processes ?? {}).flatMap(([type, { count }]) =>
-      count === undefined ? [] : [[type, count]],
-    ),
-  );
   const rows = explain({
     settings,
     processTypes: types,
-    formation: effectiveFormation(types, {}, said),
+    formation: effectiveFormation(types, {}, saidFormation(settings)),
     releaseCommand: null,
     scaledBy: {},
     config: Object.entries(settings.env ?? {}).map(([name, rule]) => ({

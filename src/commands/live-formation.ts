@@ -3,9 +3,9 @@ import type { Db } from "../db/client.ts";
 import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
+import { saidFormation } from "../model/app-settings.ts";
 import { clip, nearest } from "../model/names.ts";
 import { effectiveFormation, type Formation } from "../model/process-types.ts";
-import { saidFormation } from "../pipeline/wanted.ts";
 
 /**
  * How many of each process type are to run of what is live, and what its own files say about that.
@@ -16,7 +16,7 @@ export async function getLiveFormation(db: Db, app: AppRow): Promise<{ formation
   if (!release) {
     throw new UserError("conflict", `nothing of ${app.name} runs yet`, "git push zyndra main brings it to life");
   }
-  const said = saidFormation(release);
+  const said = saidFormation(release.settings);
   return { formation: effectiveFormation(release.processTypes, await getFormation(db, app.id), said), said };
 }
 

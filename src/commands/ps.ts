@@ -4,11 +4,11 @@ import type { Db } from "../db/client.ts";
 import { findLiveRelease } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
+import { saidFormation } from "../model/app-settings.ts";
 import { changedFormation, type FormationChanges, FormationChangeWords } from "../model/formation-changes.ts";
 import { clip } from "../model/names.ts";
 import { effectiveFormation, type Formation } from "../model/process-types.ts";
 import { appMasker } from "../pipeline/masking.ts";
-import { saidFormation } from "../pipeline/wanted.ts";
 import { appChanged, followChange, takeApp } from "./app-change.ts";
 import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
@@ -100,7 +100,7 @@ export const scale = defineCommand({
 /** How many of each type are to run; before the first release, what was asked for. */
 async function formationNow(db: Db, app: AppRow, release: ReleaseRow | null): Promise<Formation> {
   const asked = await getFormation(db, app.id);
-  return release ? effectiveFormation(release.processTypes, asked, saidFormation(release)) : asked;
+  return release ? effectiveFormation(release.processTypes, asked, saidFormation(release.settings)) : asked;
 }
 
 /** @throws UserError bad_input with the types that there are */

@@ -1,3 +1,5 @@
+import type { Formation } from "./process-types.ts";
+
 /**
  * What an app's own files (zyndra.yml, Procfile, app.json) say about how it is built and run, from one commit. Every part may
  * be absent: nothing was said. It is kept with the build and with each release, so that a rollback brings it back too.
@@ -86,3 +88,10 @@ export type EnvRule = {
   from?: "app.url" | "app.name";
   description?: string;
 };
+
+/** The formation that an app's own files ask for, where nobody has scaled. */
+export function saidFormation({ processes = {} }: AppSettings): Formation {
+  return Object.fromEntries(
+    Object.entries(processes).flatMap(([type, { count }]) => (count === undefined ? [] : [[type, count]])),
+  );
+}

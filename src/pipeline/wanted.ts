@@ -5,6 +5,7 @@ import { listHosts } from "../db/domains.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { VolumeMount } from "../model/addons.ts";
+import { saidFormation } from "../model/app-settings.ts";
 import { effectiveFormation, type Formation, type Restarts } from "../model/process-types.ts";
 import type { ReleaseSpec } from "../runtime/runtime.ts";
 import { readSnapshot } from "./config-snapshot.ts";
@@ -36,7 +37,7 @@ export async function readWanted(
   const asked = await getFormation(db, held.id);
   const hosts = await listHosts(db, held.id);
   const volumes = await listVolumes(db, held.id);
-  const said = saidFormation(release);
+  const said = saidFormation(release.settings);
   const formation = effectiveFormation(release.processTypes, asked, said);
   const neverAsked = Object.keys(formation).filter(
     (type) => formation[type] === 0 && asked[type] === undefined && said[type] === undefined,
@@ -52,15 +53,6 @@ export async function readWanted(
     restarts: app?.restarts ?? {},
     volumes,
   };
-}
-
-/** The formation that the release's own files ask for, where nobody has scaled. */
-export function saidFormation({ settings }: Pick<ReleaseRow, "settings">): Formation {
-  return Object.fromEntries(
-    Object.entries(settings.processes ?? {}).flatMap(([type, { count }]) =>
-      count === undefined ? [] : [[type, count]],
-    ),
-  );
 }
 
 /** What a runtime needs to know to run something in a release that was made before. */
