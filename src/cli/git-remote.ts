@@ -4,7 +4,7 @@ import { UserError } from "../errors.ts";
 import { ask, type Server } from "./api-client.ts";
 import { type Call, exactly, takeFlags } from "./call.ts";
 import { drawNote } from "./draw.ts";
-import { readNamedApp } from "./folder-app.ts";
+import { readNamedApp } from "./named-app.ts";
 import { loadSettings, parseServerUrl } from "./settings.ts";
 import { findWhere, readRemote } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { UserError } from "../errors.ts";
 import type { Server } from "./api-client.ts";
-import { readNamedApp } from "./folder-app.ts";
+import { readNamedApp } from "./named-app.ts";
 import { findKnown, loadSettings, parseServerUrl, type Settings } from "./settings.ts";
 import type { World } from "./world.ts";
 
