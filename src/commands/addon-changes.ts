@@ -7,7 +7,7 @@ import {
   lockAddon,
   lockAppsOf,
 } from "../db/addons.ts";
-import { getApp, lockApp } from "../db/apps.ts";
+import { getApp, lockApp, lockNamedApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { lastEventSeq } from "../db/events.ts";
 import { defaultProject } from "../db/people.ts";
@@ -61,7 +61,7 @@ export async function attachExisting(
   asked: Place & { name: string; app: string; kind?: AddonKind | undefined },
 ): Promise<AddonChanged> {
   const { tx, actor } = context;
-  const app = await lockApp(tx, (await getApp(tx, actor.orgId, asked.app)).id);
+  const app = await lockNamedApp(tx, actor.orgId, asked.app);
   const found = await getAddonOf(tx, actor.orgId, asked.name, asked.kind);
   return attachTo(context, await lockAddon(tx, found.id), app, asked);
 }
@@ -70,7 +70,7 @@ export async function detachExisting(
   { tx, actor }: CommandContext,
   asked: { name: string; app: string; kind?: AddonKind | undefined },
 ): Promise<AddonChanged> {
-  const app = await lockApp(tx, (await getApp(tx, actor.orgId, asked.app)).id);
+  const app = await lockNamedApp(tx, actor.orgId, asked.app);
   const addon = await getAddonOf(tx, actor.orgId, asked.name, asked.kind);
   const attached = (await listAttachedTo(tx, [addon.id])).get(addon.id)?.find(({ appId }) => appId === app.id);
   const deploy = await detachAddon(tx, addon, app, actor);

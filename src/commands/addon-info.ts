@@ -10,7 +10,7 @@ import { orgKeyOf } from "../pipeline/config-vars.ts";
 import { openAccess } from "../pipeline/effective-config.ts";
 import type { AddonFigures } from "../runtime/runtime.ts";
 import { getAddonOf, kindWord } from "./addon-changes.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { type Command, type CommandContext, defineCommand } from "./command.ts";
 import { ExistingAddon, ExistingApp } from "./inputs.ts";
 

@@ -1,4 +1,4 @@
-import { getApp, insertRing, lockApp } from "../db/apps.ts";
+import { insertRing, lockNamedApp } from "../db/apps.ts";
 import { lastEventSeq } from "../db/events.ts";
 import type { AppRow } from "../db/schema.ts";
 import { appTopic } from "../model/event.ts";
@@ -19,7 +19,7 @@ export type AppChange = {
 
 /** Takes an app's row, so that what is decided about it holds until the change is written. @throws UserError */
 export async function takeApp({ tx, actor }: Pick<CommandContext, "tx" | "actor">, name: string): Promise<AppRow> {
-  const app = await lockApp(tx, (await getApp(tx, actor.orgId, name)).id);
+  const app = await lockNamedApp(tx, actor.orgId, name);
   refuseWhereGoing(app);
   return app;
 }

@@ -9,7 +9,7 @@ import { type DeployStatus, isFinal, shortId, statusWords } from "../model/deplo
 import { readableHost } from "../model/hosts.ts";
 import { sinceWords } from "../pipeline/lock.ts";
 import type { ProcessStatus } from "../runtime/runtime.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput } from "./inputs.ts";
 

@@ -4,11 +4,11 @@ import { listUnfinished, listUntold, requestCancel } from "../db/deploys.ts";
 import { listHosts } from "../db/domains.ts";
 import { lastEventSeq, ring } from "../db/events.ts";
 import { defaultProject } from "../db/people.ts";
-import { duration } from "../model/deploy.ts";
 import { appTopic, cancelTopic } from "../model/event.ts";
 import { readableHost } from "../model/hosts.ts";
 import { AppName } from "../model/names.ts";
 import { whatGoesWith } from "./addon-changes.ts";
+import { ago } from "./ago.ts";
 import { stateOf } from "./app-info.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput } from "./inputs.ts";
@@ -113,8 +113,3 @@ export const destroyApp = defineCommand({
   view: ({ appName }) => ({ text: `${appName} is being removed` }),
   follow: ({ appName, appId, after }) => ({ kind: "app", appName, appId, until: "destroyed", after }),
 });
-
-/** `3 min ago` */
-export function ago(moment: Date | null): string {
-  return moment === null ? "" : `${duration(Date.now() - moment.getTime())} ago`;
-}

@@ -8,7 +8,7 @@ import { UserError } from "../errors.ts";
 import { formatDotenv, formatShell } from "../model/dotenv.ts";
 import { clip, nearest } from "../model/names.ts";
 import { type EffectiveConfig, ownVars, readEffectiveConfig } from "../pipeline/effective-config.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { ExistingApp } from "./inputs.ts";
 import { noteReveal, revealFlag, valuesAreHidden } from "./reveal.ts";

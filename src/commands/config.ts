@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { getApp, lockApp } from "../db/apps.ts";
+import { lockNamedApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { deleteConfigVars } from "../db/config-vars.ts";
 import { listUnfinished } from "../db/deploys.ts";
@@ -35,7 +35,7 @@ export const setConfig = defineCommand({
   auditInput: ({ vars, unset }) => ({ names: Object.keys(vars), ...(unset.length > 0 ? { unset } : {}) }),
   async run(context, input) {
     const { deps, tx, actor } = context;
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const app = await lockNamedApp(tx, actor.orgId, input.app);
     await refuseAttachedNames(tx, app, Object.keys(input.vars));
     const before = await readConfigVars(deps, tx, app);
     const [same, set] = partition(Object.keys(input.vars), (name) => before[name] === input.vars[name]);
@@ -69,7 +69,7 @@ export const unsetConfig = defineCommand({
   auditInput: ({ names }) => ({ names }),
   async run(context, input) {
     const { tx, actor } = context;
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const app = await lockNamedApp(tx, actor.orgId, input.app);
     await refuseAttachedNames(tx, app, input.names);
     const unset = await deleteConfigVars(tx, app.id, input.names);
     const missing = input.names.filter((name) => !unset.includes(name));

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { getApp, lockApp } from "../db/apps.ts";
+import { getApp, lockNamedApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { findOtherCronRun, insertCronRun, listCronRuns, listLastCronRuns, readClock } from "../db/cron-runs.ts";
 import { ring } from "../db/events.ts";
@@ -11,7 +11,7 @@ import { cronProcess, nextDue } from "../model/cron.ts";
 import { duration } from "../model/deploy.ts";
 import { cronTopic } from "../model/event.ts";
 import { clip, nearest } from "../model/names.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, Count, ExistingApp } from "./inputs.ts";
 import { mostRows } from "./listing.ts";
@@ -74,7 +74,7 @@ export const runCron = defineCommand({
   words: { positional: ["app", "name"] },
   auditInput: ({ name }) => ({ name }),
   async run({ tx, actor }, input) {
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const app = await lockNamedApp(tx, actor.orgId, input.app);
     const release = await findLiveRelease(tx, app);
     const entry = getEntry(app, release, input.name);
     const { orgId, projectId } = app;

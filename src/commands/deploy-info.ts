@@ -2,7 +2,7 @@ import { getApp } from "../db/apps.ts";
 import { getRelease } from "../db/releases.ts";
 import { headline, shortId } from "../model/deploy.ts";
 import { deploySteps, stepInWords } from "../model/deploy-steps.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { OneDeploy, pickDeploy } from "./deploys.ts";
 

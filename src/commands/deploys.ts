@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { findAppById, getApp, lockApp } from "../db/apps.ts";
+import { findAppById, getApp, lockNamedApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { getDeployByNumber, listDeploys, listUnfinished, listUntold, requestCancel } from "../db/deploys.ts";
 import { publish, ring } from "../db/events.ts";
@@ -12,7 +12,7 @@ import { cancelTopic, deployTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
 import { endUnsuccessful } from "../pipeline/endings.ts";
 import { namesIn, startConfigDeploy, startDeploy } from "../pipeline/start.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { Count, DeployNumber, ExistingApp } from "./inputs.ts";
 import { moreHint, mostRows } from "./listing.ts";
@@ -196,7 +196,7 @@ export const cancel = defineCommand({
   auditInput: ({ number }) => ({ number: number ?? "the newest" }),
   async run({ deps, tx, actor }, input) {
     // With the app's row taken, the worker cannot switch between this look and what is written.
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const app = await lockNamedApp(tx, actor.orgId, input.app);
     const row = await pickUnfinished(tx, app, input.number);
     if (row.status === "live" && row.toldAt === null) return cancelHook(tx, actor, app, row);
     if (isFinal(row.status)) {
@@ -255,7 +255,7 @@ export const retry = defineCommand({
   },
   auditInput: ({ number, force }) => ({ number: number ?? "the newest", ...(force && { force }) }),
   async run({ deps, tx, actor }, input) {
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const app = await lockNamedApp(tx, actor.orgId, input.app);
     const row = await pickDeploy(tx, app, input.number);
     if (!isFinal(row.status)) {
       throw new UserError(

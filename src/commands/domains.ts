@@ -3,8 +3,8 @@ import { changeApp, getApp } from "../db/apps.ts";
 import { deleteDomains, insertDomains, listDomains } from "../db/domains.ts";
 import { UserError } from "../errors.ts";
 import { type HostName, parseHostName, readableHost, refuseUngivenHost } from "../model/hosts.ts";
+import { ago } from "./ago.ts";
 import { appChanged, followChange, takeApp } from "./app-change.ts";
-import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
 

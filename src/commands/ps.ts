@@ -9,8 +9,8 @@ import { changedFormation, type FormationChanges, FormationChangeWords } from ".
 import { clip } from "../model/names.ts";
 import { effectiveFormation, type Formation } from "../model/process-types.ts";
 import { appMasker } from "../pipeline/masking.ts";
+import { ago } from "./ago.ts";
 import { appChanged, followChange, takeApp } from "./app-change.ts";
-import { ago } from "./apps.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
 import { unknownType } from "./live-formation.ts";

@@ -8,7 +8,7 @@ import { UserError } from "../errors.ts";
 import { type DeployStatus, duration, statusWords } from "../model/deploy.ts";
 import { settingsThatMatter } from "../model/release-diff.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { ExistingApp, ReleaseVersion } from "./inputs.ts";
 

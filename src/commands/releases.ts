@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { getApp, lockApp } from "../db/apps.ts";
+import { getApp, lockNamedApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { deleteConfigVars, listConfigVars, type SealedVar } from "../db/config-vars.ts";
 import { listUnfinished } from "../db/deploys.ts";
@@ -15,7 +15,7 @@ import { changedNames, readConfigVars, writeConfigVars } from "../pipeline/confi
 import { ownVars } from "../pipeline/effective-config.ts";
 import { generatingFiles } from "../pipeline/env-rules.ts";
 import { startDeploy } from "../pipeline/start.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { Count, detachFlag, ExistingApp, ReleaseVersion } from "./inputs.ts";
 import { moreHint, mostRows } from "./listing.ts";
@@ -75,7 +75,7 @@ export const rollback = defineCommand({
   },
   auditInput: ({ version }) => ({ version: version ?? "the one before" }),
   async run({ deps, tx, actor }, input) {
-    const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+    const app = await lockNamedApp(tx, actor.orgId, input.app);
     const target = await getRollbackTarget(tx, app, input.version);
     const live = await findLiveRelease(tx, app);
     // The vars go back at once: what is set from now on is newer than the rollback, and wins.

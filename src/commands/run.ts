@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { getApp, lockApp } from "../db/apps.ts";
+import { getApp, lockNamedApp } from "../db/apps.ts";
 import { ring } from "../db/events.ts";
 import { endRun, listActiveRuns } from "../db/runs.ts";
 import type { AppRow } from "../db/schema.ts";
@@ -140,7 +140,7 @@ async function askForRun(
   input: { app: string; command: string[] },
   detached: boolean,
 ): Promise<Asked> {
-  const app = await lockApp(tx, (await getApp(tx, actor.orgId, input.app)).id);
+  const app = await lockNamedApp(tx, actor.orgId, input.app);
   const { run, release } = await startRun(deps, tx, app, actor, { command: commandLine(input.command), detached });
   if (detached) await ring(tx, detachedRunsTopic);
   return { appName: app.name, runId: run.id, name: runName(run), version: release.version };

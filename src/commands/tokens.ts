@@ -3,7 +3,7 @@ import { insertToken, listTokens, revokeToken } from "../db/people.ts";
 import { UserError } from "../errors.ts";
 import { clip } from "../model/names.ts";
 import { newToken } from "../secrets/tokens.ts";
-import { ago } from "./apps.ts";
+import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 
 const Label = z

@@ -52,6 +52,11 @@ export async function lockApp(tx: Db, appId: string): Promise<AppRow> {
   return row;
 }
 
+/** The same, by the app's name in this org. @throws UserError not_found, gone */
+export async function lockNamedApp(tx: Db, orgId: string, name: string): Promise<AppRow> {
+  return lockApp(tx, (await getApp(tx, orgId, name)).id);
+}
+
 export async function listAppNames(db: Db, orgId: string): Promise<string[]> {
   const rows = await db.select({ name: apps.name }).from(apps).where(eq(apps.orgId, orgId)).orderBy(asc(apps.name));
   return rows.map((row) => row.name);
