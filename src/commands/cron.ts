@@ -3,7 +3,7 @@ import { getApp, lockNamedApp } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
 import { findOtherCronRun, insertCronRun, listCronRuns, listLastCronRuns, readClock } from "../db/cron-runs.ts";
 import { ring } from "../db/events.ts";
-import { findLiveRelease } from "../db/releases.ts";
+import { findLiveRelease, getLiveRelease } from "../db/releases.ts";
 import type { AppRow, ReleaseRow } from "../db/schema.ts";
 import { UserError } from "../errors.ts";
 import type { CronEntry } from "../model/app-settings.ts";
@@ -75,12 +75,12 @@ export const runCron = defineCommand({
   auditInput: ({ name }) => ({ name }),
   async run({ tx, actor }, input) {
     const app = await lockNamedApp(tx, actor.orgId, input.app);
-    const release = await findLiveRelease(tx, app);
+    const release = await getLiveRelease(tx, app);
     const entry = getEntry(app, release, input.name);
     const { orgId, projectId } = app;
     const run = { appId: app.id, orgId, projectId, name: entry.name, dueAt: await readClock(tx) };
     await assertMayOverlap(tx, app, entry, run);
-    await insertCronRun(tx, { ...run, version: release!.version, reason: `asked for by ${actor.name}` });
+    await insertCronRun(tx, { ...run, version: release.version, reason: `asked for by ${actor.name}` });
     await ring(tx, cronTopic);
     return { appName: app.name, name: entry.name, dueAt: run.dueAt, process: cronProcess(entry.name) };
   },
@@ -103,7 +103,7 @@ export const listCronHistory = defineCommand({
     const app = await getApp(db, actor.orgId, appName);
     const rows = await listCronRuns(db, app.id, { name, limit: num });
     // What is not on record may be a slip of the pen.
-    if (name !== undefined && rows.length === 0) getEntry(app, await findLiveRelease(db, app), name);
+    if (name !== undefined && rows.length === 0) getEntry(app, await getLiveRelease(db, app), name);
     return rows.map(({ name, dueAt, status, exitCode, reason, version, startedAt, finishedAt }) => ({
       name,
       dueAt,
@@ -132,8 +132,7 @@ export const listCronHistory = defineCommand({
 });
 
 /** @throws UserError where what is live has no such entry. */
-function getEntry(app: AppRow, release: ReleaseRow | null, name: string): CronEntry {
-  if (!release) throw new UserError("conflict", `nothing of ${app.name} is live yet`, "git push zyndra main");
+function getEntry(app: AppRow, release: ReleaseRow, name: string): CronEntry {
   const entries = release.settings.cron ?? [];
   const found = entries.find((entry) => entry.name === name);
   if (found) return found;

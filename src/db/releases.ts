@@ -113,6 +113,13 @@ export async function findLiveRelease(db: Db, app: Pick<AppRow, "liveReleaseId">
   return app.liveReleaseId === null ? null : getRelease(db, app.liveReleaseId);
 }
 
+/** The same for who can do nothing without. @throws UserError conflict */
+export async function getLiveRelease(db: Db, app: Pick<AppRow, "name" | "liveReleaseId">): Promise<ReleaseRow> {
+  const live = await findLiveRelease(db, app);
+  if (live) return live;
+  throw new UserError("conflict", `nothing of ${app.name} is live yet`, "git push zyndra main");
+}
+
 /** @throws UserError not_found */
 export async function getReleaseByVersion(db: Db, app: AppRow, version: number): Promise<ReleaseRow> {
   const [row] = await db

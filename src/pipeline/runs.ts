@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { findAppById } from "../db/apps.ts";
 import type { Db } from "../db/client.ts";
-import { findLiveRelease, getRelease } from "../db/releases.ts";
+import { getLiveRelease, getRelease } from "../db/releases.ts";
 import { endRun, insertRun, isRunning, listActiveRuns, type NumberedRun } from "../db/runs.ts";
 import type { AppRow, ReleaseRow, RunRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
@@ -35,8 +35,7 @@ export async function startRun(
   asked: { command: string; detached: boolean },
 ): Promise<{ run: NumberedRun; release: ReleaseRow }> {
   refuseWhereGoing(app);
-  const release = await findLiveRelease(tx, app);
-  if (!release) throw new UserError("conflict", `nothing of ${app.name} is live yet`, "git push zyndra main");
+  const release = await getLiveRelease(tx, app);
   const active = await listActiveRuns(tx, app.id);
   if (active.length >= mostRuns) {
     const hint = `zyndra ps ${app.name} lists them, zyndra run:stop ${app.name} ${runName(active[0]!)} ends one`;
