@@ -519,6 +519,11 @@ test("what a worker makes after another has removed it is taken away again", asy
   const open = runtime.data.hold();
   await create({ name: `db${count}` });
   const { id } = await info(`db${count}`);
+  // Gone before a worker has taken it up, it would never be made.
+  await eventually(async () => {
+    const { rows } = await platform.deps.db.db.execute(sql`select lease_until from addons where id = ${id}`);
+    expect(rows[0]!.lease_until).not.toBeNull();
+  });
   await platform.deps.db.db.execute(sql`delete from attachments where addon_id = ${id}`);
   await platform.deps.db.db.execute(sql`delete from addons where id = ${id}`);
   const destroyed: string[] = [];
