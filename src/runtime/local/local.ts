@@ -19,8 +19,6 @@ import { listAppIds } from "./state.ts";
 export type LocalRuntimeOptions = {
   dataDir: string;
   log: Log;
-  /** Where the slugs lie; by default the data folder's `slugs`. */
-  slugsDir?: string;
   /** The address people open for an app, e.g. `http://shop.localhost:8080`. */
   publicUrl(appName: string): string;
   /** Apps are reached at NAME.baseDomain; `localhost` by default. */
@@ -38,8 +36,6 @@ export type LocalRuntimeOptions = {
   keepsRunning?: boolean;
   /** How often to look for processes whose keeper is gone; 3 s by default. */
   watchEveryMs?: number;
-  /** Where the Node for apps lies; by default the one that runs the platform. */
-  nodeDir?: string;
   /** Where databases are made; without one there are none. */
   postgres?: PostgresServer;
 };
@@ -91,10 +87,10 @@ export async function stopAll(dataDir: string): Promise<void> {
 function groundOf(options: LocalRuntimeOptions): Ground {
   return {
     dataDir: options.dataDir,
-    slugsDir: options.slugsDir ?? join(options.dataDir, "slugs"),
+    slugsDir: join(options.dataDir, "slugs"),
     log: options.log,
     baseDomain: options.baseDomain ?? "localhost",
-    nodeDir: options.nodeDir ?? dirname(process.execPath),
+    nodeDir: dirname(process.execPath),
     drainTimeoutMs: options.drainTimeoutMs ?? 30_000,
     settleMs: options.settleMs ?? 1_500,
     limits: {
