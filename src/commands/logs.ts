@@ -6,7 +6,10 @@ import { defineCommand } from "./command.ts";
 import { CountUpTo, ExistingApp } from "./inputs.ts";
 
 const linesShown = 100;
-const mostLines = 10_000;
+/** More lines than this are never shown at once. */
+export const mostLogLines = 10_000;
+/** The longest text that can be looked for. */
+export const maxGrepLength = 200;
 
 const Since = z.string().refine((text) => momentSince(text, new Date()) !== undefined, {
   error: (issue) => `--since needs ${sinceRule}, not "${clip(String(issue.input))}"`,
@@ -26,7 +29,7 @@ export const showLogs = defineCommand({
   input: z.strictObject({
     app: ExistingApp,
     tail: z.boolean().default(false),
-    num: CountUpTo(mostLines).optional(),
+    num: CountUpTo(mostLogLines).optional(),
     process: z
       .string()
       .regex(
@@ -36,7 +39,11 @@ export const showLogs = defineCommand({
       .optional(),
     source: Source.optional(),
     since: Since.optional(),
-    grep: z.string().min(1, "--grep needs a text").max(200, "--grep takes 200 characters at most").optional(),
+    grep: z
+      .string()
+      .min(1, "--grep needs a text")
+      .max(maxGrepLength, `--grep takes ${maxGrepLength} characters at most`)
+      .optional(),
   }),
   words: {
     positional: ["app"],
@@ -63,7 +70,7 @@ export const showLogs = defineCommand({
     kind: "logs",
     appName,
     appId,
-    lines: num ?? (since === undefined ? linesShown : mostLines),
+    lines: num ?? (since === undefined ? linesShown : mostLogLines),
     tail,
     ...(process === undefined ? {} : { process }),
     ...(source === undefined ? {} : { source }),

@@ -1,4 +1,5 @@
 import type { Command } from "../commands/command.ts";
+import { maxGrepLength, mostLogLines } from "../commands/logs.ts";
 import { findAppById, getApp } from "../db/apps.ts";
 import { getDeploy } from "../db/deploys.ts";
 import { findTopicOwner } from "../db/events.ts";
@@ -13,9 +14,6 @@ import { followDeploy } from "../pipeline/follow.ts";
 import { appMasker } from "../pipeline/masking.ts";
 import type { AppLogOptions, LogSource } from "../runtime/runtime.ts";
 import type { StreamMessage } from "./event-stream.ts";
-
-/** More lines than this of an app's log are never sent at once. */
-const maxLogLines = 10_000;
 
 /** Following something needs the role of the command that shows it. @throws UserError forbidden */
 export function mayFollow(commands: readonly Command[], name: string, actor: Actor): void {
@@ -146,7 +144,7 @@ export async function* logMessages(
   const mask = await openMask(deps, app);
   // What is looked for is looked for in masked lines: whoever may not see a value must not find out by asking for its letters.
   const isWanted = grep === undefined ? undefined : (text: string) => holds(mask.byNow(text), grep);
-  const options = { ...asked, lines: Math.min(asked.lines, maxLogLines), ...(isWanted ? { isWanted } : {}) };
+  const options = { ...asked, lines: Math.min(asked.lines, mostLogLines), ...(isWanted ? { isWanted } : {}) };
   for await (const { at, process, text } of deps.runtime.processes.logs(app.id, options, signal)) {
     const shown = await mask.fresh(text);
     if (grep === undefined || holds(shown, grep)) yield { event: "line", data: { at, process, text: shown } };
@@ -185,8 +183,6 @@ async function openMask(deps: Pick<Deps, "db" | "keyring" | "runtime">, app: App
     },
   };
 }
-
-const maxGrepLength = 200;
 
 /** What a query asks of a log. @throws UserError bad_input */
 export function logsAsked(query: Record<string, string>): LogsAsked {
