@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Follow } from "../commands/command.ts";
+import type { Follow } from "../commands/follow.ts";
 import { UserError } from "../errors.ts";
 import { formatDotenv, parseDotenv } from "../model/dotenv.ts";
 import { ask, type Server } from "./api-client.ts";

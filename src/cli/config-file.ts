@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { Follow } from "../commands/command.ts";
+import type { Follow } from "../commands/follow.ts";
 import { UserError } from "../errors.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ask, type Server } from "./api-client.ts";

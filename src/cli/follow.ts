@@ -1,4 +1,4 @@
-import type { Follow } from "../commands/command.ts";
+import type { Follow } from "../commands/follow.ts";
 import type { Cause } from "../model/cause.ts";
 import type { FinalStatus } from "../model/deploy.ts";
 import type { LogLine } from "../model/log-line.ts";

@@ -1,5 +1,5 @@
 import type { WebSocket } from "ws";
-import type { Follow } from "../commands/command.ts";
+import type { Follow } from "../commands/follow.ts";
 import { UserError } from "../errors.ts";
 import {
   type Allowance,

@@ -1,4 +1,5 @@
-import type { Follow, Renamed } from "../commands/command.ts";
+import type { Renamed } from "../commands/command.ts";
+import type { Follow } from "../commands/follow.ts";
 import type { View } from "../model/view.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";

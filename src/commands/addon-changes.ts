@@ -19,7 +19,8 @@ import { sizeWords } from "../model/size.ts";
 import type { View } from "../model/view.ts";
 import { attachAddon, detachAddon, startAddon, startAddonDestroy } from "../pipeline/addons.ts";
 import type { AddonFigures } from "../runtime/runtime.ts";
-import type { CommandContext, Confirmation, Follow } from "./command.ts";
+import type { CommandContext, Confirmation } from "./command.ts";
+import type { Follow } from "./follow.ts";
 
 /** What came of a change of an add-on, and where its going on can be watched. */
 export type AddonChanged = {

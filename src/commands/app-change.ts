@@ -3,7 +3,8 @@ import { lastEventSeq } from "../db/events.ts";
 import type { AppRow } from "../db/schema.ts";
 import { appTopic } from "../model/event.ts";
 import { refuseWhereGoing } from "../pipeline/start.ts";
-import type { CommandContext, Follow } from "./command.ts";
+import type { CommandContext } from "./command.ts";
+import type { Follow } from "./follow.ts";
 
 /** A change of an app without a release, as its command answers it. */
 export type AppChange = {

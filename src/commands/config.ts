@@ -15,7 +15,8 @@ import { type ConfigVars, changedNames, readConfigVars, writeConfigVars } from "
 import { ownVars } from "../pipeline/effective-config.ts";
 import { startConfigDeploy } from "../pipeline/start.ts";
 import { isMaskable } from "../secrets/masker.ts";
-import { type CommandContext, defineCommand, type Follow } from "./command.ts";
+import { type CommandContext, defineCommand } from "./command.ts";
+import type { Follow } from "./follow.ts";
 import { detachFlag, ExistingApp } from "./inputs.ts";
 
 export const setConfig = defineCommand({
