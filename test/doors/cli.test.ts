@@ -574,7 +574,7 @@ describe("following an app", () => {
   test("waits for the change that was asked for, not for an older one", async () => {
     const app = await web.app("bigger");
     await web.tellApp(app, { type: "applied", formation: { web: 1 }, revision: 1 });
-    const waiting = zyndra("follow bigger scaled x 2");
+    const waiting = zyndra(`follow bigger scaled ${app.id} 2`);
     await web.tellApp(app, { type: "applied", formation: { web: 3, worker: 1 }, revision: 2 });
     expect(await waiting).toEqual({ code: 0, out: "begun\nsuccess: bigger runs web=3 worker=1\n", err: "" });
   });
@@ -587,7 +587,7 @@ describe("following an app", () => {
       revision: 2,
       cause: { headline: "no port is free", hint: "scale something down" },
     });
-    expect(await zyndra("follow stuck scaled x 2")).toMatchObject({
+    expect(await zyndra(`follow stuck scaled ${app.id} 2`)).toMatchObject({
       code: 1,
       err: "error: no port is free\nhint: scale something down\n",
     });
@@ -595,7 +595,7 @@ describe("following an app", () => {
 
   test("waits for the end of an app; one that is gone already has ended", async () => {
     const app = await web.app("going");
-    const waiting = zyndra("follow going destroyed x 0");
+    const waiting = zyndra(`follow going destroyed ${app.id} 0`);
     await web.tellApp(app, { type: "destroyed", by: "ana" });
     expect(await waiting).toMatchObject({ code: 0, out: "begun\nsuccess: going is gone\n" });
     expect(await zyndra("follow gone destroyed x 0")).toMatchObject({ code: 0, out: "begun\nsuccess: gone is gone\n" });
