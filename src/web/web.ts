@@ -62,10 +62,12 @@ export function createWeb(
 }
 
 type Web = { Bindings: HttpBindings };
+/** Who asks. @throws UserError unauthenticated */
+type Who = (bindings: HttpBindings) => Promise<Actor>;
 
 function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
   const app = new Hono<Web>();
-  const who = (bindings: HttpBindings): Promise<Actor> => authenticate(deps, shownBy(bindings.incoming));
+  const who: Who = (bindings) => authenticate(deps, shownBy(bindings.incoming));
 
   app.use(async (context, next) => {
     await next();
@@ -127,6 +129,31 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     return context.json({ name, url: deps.runtime.edge.url(name) });
   });
 
+  streamRoutes(app, deps, options, who);
+
+  // As a WebSocket it is dealt with before a request comes here: run-door.ts.
+  app.get("/api/runs/:id/attach", () => {
+    const hint = "a proxy in front of Zyndra must pass Connection and Upgrade on";
+    throw new UserError("unsupported", "a run is attached to over a WebSocket, and this request asks for none", hint);
+  });
+
+  app.notFound((context) => {
+    throw new UserError(
+      "not_found",
+      `nothing is at ${context.req.method} ${clip(context.req.path)}`,
+      "GET /api/commands lists what there is",
+    );
+  });
+  app.onError((error, context) => {
+    const { method, path } = context.req;
+    const { status, body, headers } = translateError(error, deps.log, { method, path });
+    return Response.json(body, { status, headers: { ...headers, ...everyAnswer } });
+  });
+  return app;
+}
+
+/** What goes on and is told as it comes: deploys, apps, add-ons and logs. */
+function streamRoutes(app: Hono<Web>, deps: WebDeps, options: WebOptions, who: Who): void {
   const stream = (bindings: HttpBindings, path: string, open: (signal: AbortSignal) => AsyncIterable<StreamMessage>) =>
     eventStream(open, {
       stopping: options.stopping,
@@ -171,26 +198,6 @@ function routes(deps: WebDeps, options: WebOptions): Hono<Web> {
     const asked = logsAsked(context.req.query());
     return stream(context.env, context.req.path, (signal) => logMessages(deps, found, asked, signal));
   });
-
-  // As a WebSocket it is dealt with before a request comes here: run-door.ts.
-  app.get("/api/runs/:id/attach", () => {
-    const hint = "a proxy in front of Zyndra must pass Connection and Upgrade on";
-    throw new UserError("unsupported", "a run is attached to over a WebSocket, and this request asks for none", hint);
-  });
-
-  app.notFound((context) => {
-    throw new UserError(
-      "not_found",
-      `nothing is at ${context.req.method} ${clip(context.req.path)}`,
-      "GET /api/commands lists what there is",
-    );
-  });
-  app.onError((error, context) => {
-    const { method, path } = context.req;
-    const { status, body, headers } = translateError(error, deps.log, { method, path });
-    return Response.json(body, { status, headers: { ...headers, ...everyAnswer } });
-  });
-  return app;
 }
 
 /** A refusal, and nothing else. */
