@@ -96,7 +96,7 @@ export async function setFormation(tx: Db, app: AppRow, changes: Formation): Pro
 }
 
 /** What can be changed about a running app without a release. */
-type AppChange = {
+type WantedChange = {
   name?: string;
   restarts?: Restarts;
   maintenanceSince?: SQL | null;
@@ -104,7 +104,7 @@ type AppChange = {
 };
 
 /** Writes a change that the runtime has to follow; answers the revision at which it holds. The ring for it is the caller's. */
-export async function changeApp(tx: Db, appId: string, change: AppChange): Promise<number> {
+export async function changeApp(tx: Db, appId: string, change: WantedChange): Promise<number> {
   const [row] = await tx
     .update(apps)
     .set({ ...change, wantedRevision: sql`${apps.wantedRevision} + 1` })

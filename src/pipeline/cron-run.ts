@@ -30,7 +30,7 @@ class LostRun extends Error {
 }
 
 /** Takes a waiting run, as the live release names its entry now. Null where another has it, or it is not to be run. */
-export async function claimRun(deps: Deps, run: OwnedCronRun): Promise<ClaimedRun | null> {
+export async function claimDueRun(deps: Deps, run: OwnedCronRun): Promise<ClaimedRun | null> {
   const claimed = await deps.db.transaction(async (tx) => {
     // The app's row is taken first, so that of two runs of an entry one sees the other.
     const app = await lockApp(tx, run.appId);

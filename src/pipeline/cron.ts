@@ -4,7 +4,7 @@ import { openBell } from "../events/bell.ts";
 import { cronTopic } from "../model/event.ts";
 import { endLate, endLost } from "./cron-endings.ts";
 import { openCronPlan } from "./cron-plan.ts";
-import { claimRun, cronLeaseMs, runClaimed } from "./cron-run.ts";
+import { claimDueRun, cronLeaseMs, runClaimed } from "./cron-run.ts";
 
 export type Cron = { stop(): Promise<void> };
 
@@ -45,7 +45,7 @@ export function startCron(deps: Deps, options: CronOptions = {}): Cron {
     for (const waiting of await listWaitingCronRuns(db.db, { perApp, limit: waitingAtOnce, except })) {
       if (stop.signal.aborted || going.size >= limits.cronAtOnce) return;
       if (isFull(waiting.appId)) continue;
-      const claimed = await claimRun(deps, waiting);
+      const claimed = await claimDueRun(deps, waiting);
       if (!claimed) continue;
       const ended = runClaimed(deps, claimed, { stop: stop.signal, retryPauseMs }).then(() => {
         going.delete(ended);
