@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import type { Answer } from "../commands/command.ts";
 import type { Follow } from "../commands/follow.ts";
 import { UserError } from "../errors.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ask, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { drawNote } from "./draw.ts";
-import { type Answer, showAnswer } from "./send-words.ts";
+import { showAnswer } from "./send-words.ts";
 import { exitCodes, type World } from "./world.ts";
 
 type Import = Extract<Follow, { kind: "config:import" }>;

@@ -1,6 +1,4 @@
-import type { Renamed } from "../commands/command.ts";
-import type { Follow } from "../commands/follow.ts";
-import type { View } from "../model/view.ts";
+import type { Answer } from "../commands/command.ts";
 import { ask, Refusal, type Server } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { nameOf, ownCommands } from "./cli.ts";
@@ -8,8 +6,6 @@ import { forgetApps } from "./completion/known.ts";
 import { drawView } from "./draw.ts";
 import { findWhere } from "./where.ts";
 import { exitCodes } from "./world.ts";
-
-export type Answer = { view: View; data: unknown; renamed?: Renamed; follow?: Follow };
 
 /** Sends words to the server, shows what it answers, and follows what goes on after that. */
 export async function sendWords(call: Call): Promise<number> {

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { UserError } from "../errors.ts";
 import { AppName, clip, nearest } from "../model/names.ts";
 import type { Command, Flag } from "./command.ts";
-import { type Answer, answerTo, commandMeant } from "./elsewhere.ts";
+import { answerTo, commandMeant, type ToType } from "./elsewhere.ts";
 
 export type WordOptions = {
   commands: readonly Command[];
@@ -105,7 +105,7 @@ async function takesWord({ words }: Command, word: string, options: WordOptions)
 }
 
 /** A sentence about something that is otherwise here, with a line to type about the app that was meant. */
-async function answered(typed: string, answer: Answer, rest: string[], options: WordOptions): Promise<UserError> {
+async function answered(typed: string, answer: ToType, rest: string[], options: WordOptions): Promise<UserError> {
   const app = await appMeant(rest, options);
   const hint = answer.type?.replace(/\bAPP\b/, app ?? "APP");
   return new UserError("bad_input", `there is no "${clip(typed)}" here: ${answer.say}`, hint);

@@ -86,13 +86,7 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
   let input: Record<string, unknown> | undefined;
   let changes = command.changes !== false;
   try {
-    if (!mayAct(actor.role, command.needs)) {
-      throw new UserError(
-        "forbidden",
-        `${command.name} needs the role ${command.needs}; ${actor.name} is ${actor.role}`,
-        "an owner or admin can change the role",
-      );
-    }
+    assertMayAsk(actor, command);
     const parsed = parseInput(command, rawInput);
     subject = subjectOf(parsed);
     input = await command.auditInput?.(parsed, { deps, tx: deps.db.db, actor });
@@ -116,6 +110,16 @@ export async function runCommand(deps: Deps, command: Command, rawInput: unknown
     await auditEnding(deps, command, actor, { subject, input, changes, error });
     throw error;
   }
+}
+
+/** @throws UserError forbidden */
+export function assertMayAsk(actor: Actor, { name, needs }: Pick<Command, "name" | "needs">): void {
+  if (mayAct(actor.role, needs)) return;
+  throw new UserError(
+    "forbidden",
+    `${name} needs the role ${needs}; ${actor.name} is ${actor.role}`,
+    "an owner or admin can change the role",
+  );
 }
 
 /** What a program gets of a result: the app is `app` everywhere, and what only `follow` needs is left out. */

@@ -54,7 +54,7 @@ const otherWords: Record<string, string> = {
 };
 
 /** `APP` in a line becomes the app that is meant, where that is known. */
-export type Answer = { say: string; type?: string };
+export type ToType = { say: string; type?: string };
 
 const fromImages = "images are built from what is pushed, and come from nowhere else";
 const noSizes = "processes have no sizes: each takes what the machine has";
@@ -63,7 +63,7 @@ const ownPort = "an app listens on $PORT, and the router finds it there: there i
 const detected = "what an app is built with is found in its files, or said in zyndra.yml";
 const oneApp = "an app is one place, without stages or pipelines";
 
-const answers: [words: string, answer: Answer][] = [
+const answers: [words: string, answer: ToType][] = [
   // Apps
   ["apps:clone fork", { say: "apps are not copied: make another one and push to it", type: "zyndra apps:create NAME" }],
   ["apps:transfer apps:join apps:leave apps:favorites:*", { say: "an app belongs to its org, and all members see it" }],
@@ -229,7 +229,7 @@ export function commandMeant(word: string): string | undefined {
 }
 
 /** What there is to say about a word from elsewhere; `pipelines:*` stands for `pipelines` as well. */
-export function answerTo(word: string): Answer | undefined {
+export function answerTo(word: string): ToType | undefined {
   for (let topic = word; ; topic = topic.slice(0, topic.lastIndexOf(":"))) {
     const answer = (topic === word ? answerOf.get(word) : undefined) ?? answerOf.get(`${topic}:*`);
     if (answer !== undefined || !topic.includes(":")) return answer;

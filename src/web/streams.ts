@@ -1,4 +1,4 @@
-import type { Command } from "../commands/command.ts";
+import { assertMayAsk, type Command } from "../commands/command.ts";
 import { maxGrepLength, mostLogLines } from "../commands/logs.ts";
 import { findAppById, getApp } from "../db/apps.ts";
 import { getDeploy } from "../db/deploys.ts";
@@ -6,7 +6,7 @@ import { findTopicOwner } from "../db/events.ts";
 import type { AppRow, DeployRow } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { UserError } from "../errors.ts";
-import { type Actor, mayAct } from "../model/actor.ts";
+import type { Actor } from "../model/actor.ts";
 import { addonTopic, appTopic } from "../model/event.ts";
 import { appNamePattern, clip } from "../model/names.ts";
 import { momentSince, sinceRule } from "../model/since.ts";
@@ -17,13 +17,7 @@ import type { StreamMessage } from "./event-stream.ts";
 
 /** Following something needs the role of the command that shows it. @throws UserError forbidden */
 export function mayFollow(commands: readonly Command[], name: string, actor: Actor): void {
-  const needed = commands.find((command) => command.name === name)?.needs ?? "viewer";
-  if (mayAct(actor.role, needed)) return;
-  throw new UserError(
-    "forbidden",
-    `${name} needs the role ${needed}; ${actor.name} is ${actor.role}`,
-    "an owner or admin can change the role",
-  );
+  assertMayAsk(actor, { name, needs: commands.find((command) => command.name === name)?.needs ?? "viewer" });
 }
 
 /** @throws UserError not_found, also for deploys of other orgs. */
