@@ -1,3 +1,4 @@
+import { nextPlain, splitLeading } from "../commands/leading-flags.ts";
 import { UserError } from "../errors.ts";
 import { Refusal, Unreachable } from "./api-client.ts";
 import { type Call, takeFlags } from "./call.ts";
@@ -145,19 +146,21 @@ async function run(world: World): Promise<number> {
   const { own: ownWords, others } = splitForeign(world.words);
   const { words: plain, flags } = takeFlags(
     longFlags(ownWords),
-    { json: "switch", help: "switch", version: "switch", server: "text" },
+    { json: "switch", help: "switch", server: "text" },
     "leave others",
   );
   const words = [...plain, ...others];
-  if (flags.version || (words.length === 1 && words[0] === "version")) {
+  // Behind a command `--version` is a flag of that: which version of a database, for example.
+  if (words.length === 1 && /^(--)?version$/.test(words[0]!)) {
     world.stdout.write(`zyndra ${world.version}\n`);
     return exitCodes.ok;
   }
   const override = { ...world.override, server: flags.server };
   const call: Call = { world: { ...world, override }, words, asJson: flags.json === true };
   if (flags.help || words.length === 0) return (await import("./help.ts")).help({ ...call, words: ["help", ...words] });
-  const found = findOwn(words);
-  if (found) return found.own.run({ ...call, words: found.words });
+  const { leading, words: fromCommand } = splitLeading(words);
+  const found = findOwn(fromCommand);
+  if (found) return found.own.run({ ...call, words: [found.words[0]!, ...leading, ...found.words.slice(1)] });
   return (await import("./send-words.ts")).sendWords(call);
 }
 
@@ -170,13 +173,6 @@ function splitForeign(words: readonly string[]): { own: readonly string[]; other
   if (!/^run(:detached)?$/.test(words[command] ?? "")) return { own: words, others: [] };
   const end = nextPlain(words, command + 1) + 1;
   return { own: words.slice(0, end), others: words.slice(end) };
-}
-
-/** Where the next word stands that is neither a flag nor its value. */
-function nextPlain(words: readonly string[], from: number): number {
-  let at = from;
-  while (words[at]?.startsWith("-")) at += /^(-a|--app|--server)$/.test(words[at]!) ? 2 : 1;
-  return at;
 }
 
 /** `-h` and, alone, `-v`: what every program understands. */

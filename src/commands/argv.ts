@@ -1,14 +1,15 @@
 import type { z } from "zod";
 import { UserError } from "../errors.ts";
-import { AppName, clip, nearest } from "../model/names.ts";
+import { AppName, appNamePattern, clip, nearest } from "../model/names.ts";
 import type { Command, Flag } from "./command.ts";
 import { answerTo, commandMeant, type ToType } from "./elsewhere.ts";
+import { splitLeading } from "./leading-flags.ts";
 
 export type WordOptions = {
   commands: readonly Command[];
   /** The app of the folder in which the words were typed, or of the channel. */
   defaultApp?: string | undefined;
-  isApp(word: string): Promise<boolean>;
+  appNames(): Promise<readonly string[]>;
   /** Words that the door itself understands, so that a slip of the pen finds them too. */
   doorCommands?: readonly string[];
 };
@@ -26,8 +27,10 @@ export type ParsedWords = {
  * @throws UserError bad_input for an unknown command or flag, and for words that have no place.
  */
 export async function parseWords(words: readonly string[], options: WordOptions): Promise<ParsedWords> {
-  const { typed, command, rest } = await commandMeantBy(words, options);
-  const sorted = await sortWords(command, rest, options);
+  const { leading, words: fromCommand } = splitLeading(words);
+  const { typed, command, rest } = await commandMeantBy(fromCommand, options);
+  const sorted = await sortWords(command, [...leading, ...rest], options);
+  await refuseOtherThanApp({ typed, command, rest, ...sorted }, options);
   const placed = await placeWords({ typed, command, ...sorted }, options);
   const { confirm, ...flags } = sorted.flags;
   if (!command.confirm || confirm === undefined) return { command, input: { ...sorted.flags, ...placed } };
@@ -90,7 +93,9 @@ async function commandMeantBy(words: readonly string[], options: WordOptions): P
   }
   if (command) return { typed, command, rest };
   const answer = answerTo(typed);
-  throw answer ? await answered(typed, answer, rest, options) : unknownCommand(words, options);
+  throw answer
+    ? await answered(typed, answer, rest, options)
+    : unknownCommand(words, await options.appNames(), options);
 }
 
 function commandCalled(word: string, commands: readonly Command[]): Command | undefined {
@@ -101,7 +106,7 @@ function commandCalled(word: string, commands: readonly Command[]): Command | un
 /** Whether a command can do something with its first word, so that it is no part of the command's name. */
 async function takesWord({ words }: Command, word: string, options: WordOptions): Promise<boolean> {
   if (words.literalRest) return true;
-  return words.positional[0] === "app" ? options.isApp(word) : words.positional.length > 0;
+  return words.positional[0] === "app" ? isApp(word, options) : words.positional.length > 0;
 }
 
 /** A sentence about something that is otherwise here, with a line to type about the app that was meant. */
@@ -111,10 +116,14 @@ async function answered(typed: string, answer: ToType, rest: string[], options: 
   return new UserError("bad_input", `there is no "${clip(typed)}" here: ${answer.say}`, hint);
 }
 
+async function isApp(word: string, { appNames }: WordOptions): Promise<boolean> {
+  return (await appNames()).includes(word);
+}
+
 async function appMeant(words: string[], options: WordOptions): Promise<string | undefined> {
   for (const word of words) {
     const name = word.replace(/^--app=/, "");
-    if (await options.isApp(name)) return name;
+    if (await isApp(name, options)) return name;
   }
   return options.defaultApp;
 }
@@ -266,7 +275,7 @@ async function placeWords(said: WordsOfCommand, options: WordOptions): Promise<R
     const takesRest = command.words.rest === true && index === fields.length - 1;
     if (words.length > 0) input[field] = takesRest ? words.splice(0) : words.shift();
   }
-  if (words.length > 0) throw tooManyWords(said, words, appWasGuessed ? options.defaultApp : undefined, options);
+  if (words.length > 0) throw tooManyWords(said, words, appWasGuessed ? await options.appNames() : undefined, options);
   if (takesApp(command) && isAboutExistingApp(command) && said.flags.app === undefined && options.defaultApp) {
     input.app ??= options.defaultApp;
   }
@@ -282,14 +291,45 @@ async function isAppFirst(
 ): Promise<boolean> {
   if (flags.app !== undefined) return false;
   if (options.defaultApp === undefined || !isAboutExistingApp(command)) return true;
-  return first !== undefined && (await options.isApp(first));
+  return first !== undefined && (await isApp(first, options));
+}
+
+/**
+ * Where nothing says which app is meant, and the words cannot say it either, that is what is asked: not what would be missing
+ * if the first word were an app. A good name that no app has is left to the command, which says so.
+ * @throws UserError bad_input, with the line to type
+ */
+async function refuseOtherThanApp(
+  { typed, command, rest, flags, plain }: WordsOfCommand & { rest: string[] },
+  options: WordOptions,
+): Promise<void> {
+  const [first] = plain;
+  const [, ...fields] = command.words.positional;
+  const mayNameApp = isAboutApp(command) && isAboutExistingApp(command);
+  if (!mayNameApp || first === undefined || flags.app !== undefined || options.defaultApp !== undefined) return;
+  const names = await options.appNames();
+  if (names.includes(first)) return;
+  const isComplete = plain.length > fields.filter((field) => !mayBeLeftOut(command, field)).length;
+  if (appNamePattern.test(first)) {
+    const isProgram = command.words.literalRest === true;
+    if (fields.length === 0 || (isComplete && !isProgram)) return;
+    if (nearest(first, names) !== undefined && (isComplete || !isProgram)) throw noSuchApp(first, names);
+  }
+  const app = names.length === 1 ? names[0]! : "APP";
+  throw new UserError("bad_input", "which app?", line([typed, "-a", app, ...rest]));
+}
+
+function noSuchApp(word: string, names: readonly string[], hint = "zyndra apps lists what there is"): UserError {
+  const near = nearest(word, names);
+  const meant = near === undefined ? "" : `. Did you mean ${near}?`;
+  return new UserError("bad_input", `no app is called "${clip(word)}"${meant}`, hint);
 }
 
 /** Also finds a slip in what was typed with a space where a colon belongs: `config sett A=1`. */
 function tooManyWords(
   { typed, command, plain }: WordsOfCommand,
   left: string[],
-  guessedApp: string | undefined,
+  appNames: readonly string[] | undefined,
   options: WordOptions,
 ): UserError {
   const [first = "", ...others] = plain;
@@ -300,28 +340,41 @@ function tooManyWords(
     const meant = line([topic + near, ...others]);
     return new UserError("bad_input", `${typed} does not take "${clip(first)}". Did you mean: ${meant}`);
   }
-  const word = clip(left[0]!);
   const usage = `usage: zyndra ${usageOf(command)}`;
-  if (guessedApp === undefined) return new UserError("bad_input", `${command.name} has no place for "${word}"`, usage);
-  return new UserError(
-    "bad_input",
-    `"${word}" is not an app, and ${command.name} takes nothing else (here it is about ${guessedApp})`,
-    usage,
-  );
+  // One word more than there are places for without an app: the first was to be one.
+  if (appNames && left.length === 1) {
+    return noSuchApp(first, appNames, `zyndra apps lists what there is; without one it is about ${options.defaultApp}`);
+  }
+  return new UserError("bad_input", `${command.name} has no place for "${clip(left[0]!)}"`, usage);
 }
 
+/** These are about a whole platform and take no words: never guessed from a line that has some. */
+const aboutPlatform = new Set(["start", "stop", "recover"]);
+
 /** The nearest command is shown complete, as it would have to be typed. */
-function unknownCommand(words: readonly string[], options: WordOptions): UserError {
+function unknownCommand(words: readonly string[], appNames: readonly string[], options: WordOptions): UserError {
   const [typed = "", ...rest] = words;
+  if (appNames.includes(typed)) return appFirst(typed, rest, options);
   const said = `there is no command "${clip(typed)}"`;
   const called = options.commands.flatMap((command) => [command.name, ...(command.aliases ?? [])]);
-  const near = nearest(typed, [...called, ...(options.doorCommands ?? [])]);
+  const doorCommands = (options.doorCommands ?? []).filter((word) => rest.length === 0 || !aboutPlatform.has(word));
+  const near = nearest(typed, [...called, ...doorCommands]);
   if (near === undefined) return new UserError("bad_input", said, "zyndra help lists what there is");
   const name = commandCalled(near, options.commands)?.name ?? near;
   return new UserError(
     "bad_input",
     `${said}. Did you mean: ${line([near, ...rest])}${name === near ? "" : `   (${name})`}`,
   );
+}
+
+/** `shop ps`: the app and the command have changed places. */
+function appFirst(app: string, [command, ...rest]: string[], options: WordOptions): UserError {
+  const said = `"${app}" is an app, and the command comes first`;
+  const isCommand =
+    command !== undefined && (commandCalled(command, options.commands) ?? answerTo(command)) !== undefined;
+  const isDoors = command !== undefined && options.doorCommands?.includes(command) && !aboutPlatform.has(command);
+  if (!isCommand && !isDoors) return new UserError("bad_input", said, `zyndra apps:info ${app}`);
+  return new UserError("bad_input", `${said}. Did you mean: ${line([command, app, ...rest])}`);
 }
 
 /** A line that can be typed. What looks like a config var keeps its value to itself: lines end up in logs and channels. */
@@ -339,13 +392,17 @@ function shownWord(word: string): string {
 /** `ps:scale APP CHANGES...`; what may be left out stands in brackets. */
 function usageOf(command: Command): string {
   const { positional, rest } = command.words;
-  const shape = command.input.shape as Record<string, z.ZodType>;
   const words = positional.map((field, index) => {
     const takesRest = rest === true && index === positional.length - 1;
     const shown = kebab(field).toUpperCase() + (takesRest ? "..." : "");
-    return shape[field]?.safeParse(undefined).success === true ? `[${shown}]` : shown;
+    return mayBeLeftOut(command, field) ? `[${shown}]` : shown;
   });
   return [command.name, ...words].join(" ");
+}
+
+function mayBeLeftOut(command: Command, field: string): boolean {
+  const shape = command.input.shape as Record<string, z.ZodType>;
+  return shape[field]?.safeParse(undefined).success === true;
 }
 
 /** A command may be about something else that belongs to an app: `addons:attach db --app shop`. */

@@ -17,7 +17,7 @@ export async function runWords(
     commands,
     defaultApp: said.defaultApp,
     doorCommands: said.doorCommands ?? [],
-    isApp: async (word) => (await listAppNames(deps.db.db, actor.orgId)).includes(word),
+    appNames: () => listAppNames(deps.db.db, actor.orgId),
   });
   await askFirst(deps, command, input, confirmed ?? said.confirmed, actor);
   return runCommand(deps, command, input, actor);

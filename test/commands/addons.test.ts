@@ -617,7 +617,7 @@ describe("people of another org", () => {
 test("in the folder of an app, that app is meant", async () => {
   const say = async (...words: string[]) => {
     const names = await listAppNames(platform.deps.db.db, platform.owner.orgId);
-    const parsed = await parseWords(words, { commands, defaultApp: name, isApp: async (word) => names.includes(word) });
+    const parsed = await parseWords(words, { commands, defaultApp: name, appNames: async () => names });
     return [parsed.command.name, parsed.input];
   };
   expect(await say("addons:create", "postgres")).toEqual(["addons:create", { engine: "postgres", app: name }]);

@@ -109,8 +109,8 @@ async function parse(line: string, options: { in?: string } = {}) {
   const { command, input, confirmed } = await parseWords(line.split(" ").filter(Boolean), {
     commands,
     defaultApp: options.in,
-    isApp: async (word) => apps.includes(word),
-    doorCommands: ["login", "git:remote"],
+    appNames: async () => apps,
+    doorCommands: ["login", "git:remote", "stop"],
   });
   return { name: command.name, input, ...(confirmed === undefined ? {} : { confirmed }) };
 }
@@ -194,6 +194,9 @@ describe("which app is meant", () => {
   test.each([
     // Without a folder's app the first word is it, whether there is such an app or not.
     ["logs shpo", {}, { app: "shpo" }],
+    // Flags may stand before the command.
+    ["-a shop scale web=2", {}, { app: "shop", changes: ["web=2"] }],
+    ["--app=shop config set A=1", { in: "blog" }, { app: "shop", vars: ["A=1"] }],
     ["logs", {}, {}],
     // --app wins, everywhere.
     ["scale --app shop web=2", {}, { app: "shop", changes: ["web=2"] }],
@@ -212,6 +215,22 @@ describe("which app is meant", () => {
     ["tokens:create shop", { in: "shop" }, { label: "shop" }],
   ])("%s %j", async (line, options, input) => {
     expect((await parse(line, options)).input).toEqual(input);
+  });
+
+  test.each<[string, string, string | undefined]>([
+    ["config:set A=1", "which app?", "zyndra config:set -a APP A=…"],
+    ["scale web=2", "which app?", "zyndra scale -a APP web=2"],
+    ["run ls", "which app?", "zyndra run -a APP ls"],
+    ["run npm test -- --watch", "which app?", "zyndra run -a APP npm test -- --watch"],
+    ["scale blgo", 'no app is called "blgo". Did you mean blog?', "zyndra apps lists what there is"],
+    ["run blgo ls", 'no app is called "blgo". Did you mean blog?', "zyndra apps lists what there is"],
+  ])("%s says no app, and none is known", async (line, message, hint) => {
+    expect(await refusal(line)).toMatchObject({ message, hint });
+  });
+
+  test("where there is one app, the line to type has it", async () => {
+    const said = parseWords(["scale", "web=2"], { commands, appNames: async () => ["hats"] });
+    await expect(said).rejects.toMatchObject({ hint: "zyndra scale -a hats web=2" });
   });
 
   test("commands that are about no app have no --app", async () => {
@@ -263,7 +282,11 @@ describe("words that people bring along", () => {
   test("an app is never taken for a part of a command's name", async () => {
     const list = { ...scale, name: "ps:list", aliases: ["ps"], words: { positional: ["app"] } } as Command;
     const words = (isApp: boolean) =>
-      parseWords(["ps", "scale"], { commands: [list, scale], isApp: async () => isApp, defaultApp: "shop" });
+      parseWords(["ps", "scale"], {
+        commands: [list, scale],
+        appNames: async () => (isApp ? ["scale"] : []),
+        defaultApp: "shop",
+      });
     expect(await words(true)).toMatchObject({ command: { name: "ps:list" }, input: { app: "scale" } });
     expect(await words(false)).toMatchObject({ command: { name: "ps:scale" }, input: { app: "shop" } });
   });
@@ -297,6 +320,11 @@ describe("a slip of the pen", () => {
     ["lgoin http://localhost:7878", 'there is no command "lgoin". Did you mean: zyndra login http://localhost:7878'],
     ["apps craete shop", 'apps does not take "craete". Did you mean: zyndra apps:create shop'],
     ["frobnicate", 'there is no command "frobnicate"'],
+    ["shop logs", '"shop" is an app, and the command comes first. Did you mean: zyndra logs shop'],
+    ["shop config:set A=1", '"shop" is an app, and the command comes first. Did you mean: zyndra config:set shop A=…'],
+    ["shop", '"shop" is an app, and the command comes first'],
+    ["stpo", 'there is no command "stpo". Did you mean: zyndra stop'],
+    ["stpo all", 'there is no command "stpo"'],
   ])("%s", async (line, message) => {
     expect((await refusal(line)).message).toBe(message);
   });
@@ -308,7 +336,7 @@ describe("a slip of the pen", () => {
   });
 
   test("words with spaces come back in quotes", async () => {
-    const said = parseWords(["tokens:craete", "ana's laptop"], { commands, isApp: async () => false });
+    const said = parseWords(["tokens:craete", "ana's laptop"], { commands, appNames: async () => [] });
     await expect(said).rejects.toThrow("Did you mean: zyndra tokens:create 'ana'\\''s laptop'");
   });
 
@@ -317,9 +345,11 @@ describe("a slip of the pen", () => {
       message: 'deploy has no place for "twice"',
       hint: "usage: zyndra deploy APP [REF]",
     });
-    expect((await refusal("logs shpo", { in: "shop" })).message).toBe(
-      '"shpo" is not an app, and logs takes nothing else (here it is about shop)',
-    );
+    expect(await refusal("logs shpo", { in: "blog" })).toMatchObject({
+      message: 'no app is called "shpo". Did you mean shop?',
+      hint: "zyndra apps lists what there is; without one it is about blog",
+    });
+    expect((await refusal("deploy hats main", { in: "shop" })).message).toBe('no app is called "hats"');
   });
 
   test("no words at all point to help", async () => {

@@ -173,6 +173,13 @@ describe("words", () => {
     expect(await zyndra("auth whoami")).toEqual(who);
     expect(await zyndra("apps list")).toEqual(await zyndra("apps:list"));
     expect((await zyndra("version")).out).toBe("zyndra 1.2.3\n");
+    // Behind a command it is a flag like others.
+    expect(await zyndra("echo shop --version 16")).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining("error: echo has no flag --version"),
+    });
+    expect((await zyndra("whoami --version")).err).toContain("whoami has no flag --version");
     expect(await zyndra("pipelines:create x")).toEqual({
       code: 2,
       out: "",
