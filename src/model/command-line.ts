@@ -15,14 +15,35 @@ function quoted(word: string): string {
 
 const value = String.raw`(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\;&|])+`;
 const assignment = new RegExp(String.raw`(?<![\w./-])([A-Za-z_]\w*)=${value}`, "g");
+/** A word that tells of a secret is looked for ahead, where it is looked for once: a line of 100 kB may hold nothing else. */
 const secretOption = new RegExp(
-  String.raw`(?<=^|\s)(--?[\w-]*(?:password|passwd|secret|token|key)[\w-]*)(=|\s+)${value}`,
+  String.raw`(?<=^|\s)(--?(?=[\w-]*(?:password|passwd|secret|token|key))[\w-]+)(=|\s+)${value}`,
   "gi",
 );
+const secretHeader = /(?<=['"])((?=[\w-]*(?:authorization|cookie|password|secret|token|key))[\w-]+:)[^'"]+/gi;
+const credentials = /\b(bearer|basic)(\s+)[^\s'"]+/gi;
+const passwordInAddress = /(:\/\/[^\s/:@]*:)[^\s/]*@/g;
+const userOption = new RegExp(String.raw`(?<=^|\s)(-u|--user)(=|\s*)(${value})`, "g");
+const passwordOfMysql = new RegExp(String.raw`(?<=^|\s)-p${value}`, "g");
 
-/** A command line as it may be kept and shown to others: what is set in it (`NAME=value`, `--token value`) is left out. */
+/**
+ * A command line as it may be kept and shown to others: what is set in it (`NAME=value`, `--token value`) is left out, and what
+ * programs are known to take a password as (`postgres://user:password@host`, `Authorization: Bearer …`, `-u name:password`).
+ */
 export function shownCommandLine(line: string): string {
-  return line.replace(assignment, "$1=…").replace(secretOption, "$1$2…");
+  const shown = line
+    .replace(assignment, "$1=…")
+    .replace(secretOption, "$1$2…")
+    .replace(secretHeader, "$1 …")
+    .replace(credentials, "$1$2…")
+    .replace(passwordInAddress, "$1…@")
+    .replace(userOption, withoutPassword);
+  return /\b(?:mysql|mariadb)/.test(shown) ? shown.replace(passwordOfMysql, "-p…") : shown;
+}
+
+function withoutPassword(whole: string, option: string, between: string, user: string): string {
+  const colon = user.indexOf(":");
+  return colon < 0 ? whole : `${option}${between}${user.slice(0, colon).replace(/^['"]/, "")}:…`;
 }
 
 const builtins =

@@ -83,10 +83,14 @@ function readEntry(scan: Scan): Entry | "nothing" | (string & {}) {
   const end = endOfLine(text, at);
   const said = text.slice(at, end);
   if (/^\s*(#|$)/.test(said)) return moveTo(scan, end, "nothing");
-  const head = /^\s*(?:export\s+)?([^=]*?)\s*=/.exec(said);
-  if (!head) return moveTo(scan, end, "this is no NAME=VALUE");
-  const name = head[1]!;
-  const bare = said.slice(head[0].length);
+  const sign = said.indexOf("=");
+  if (sign < 0) return moveTo(scan, end, "this is no NAME=VALUE");
+  const name = said
+    .slice(0, sign)
+    .trimStart()
+    .replace(/^export\s+/, "")
+    .trimEnd();
+  const bare = said.slice(sign + 1);
   if (!/^\s*["'`]/.test(bare)) return moveTo(scan, end, { name, ...readBare(bare) });
   const word = readQuoted(text, end - bare.trimStart().length);
   if (!word) return moveTo(scan, end, "a quote begins here that is never closed");
@@ -98,7 +102,8 @@ function readEntry(scan: Scan): Entry | "nothing" | (string & {}) {
 
 /** To the end of the line, or to a comment. */
 function readBare(text: string): { value: string; hasDollar: boolean } {
-  const value = text.replace(/\s#.*$/, "").trim();
+  const comment = text.search(/\s#/);
+  const value = (comment < 0 ? text : text.slice(0, comment)).trim();
   return { value, hasDollar: isReplacedElsewhere(value) };
 }
 

@@ -16,7 +16,7 @@ const example = "for example: www.hats.example";
 /** Reads a host name as people paste it, also out of an address. @throws UserError bad_input with why it is none */
 export function parseHostName(typed: string): HostName {
   const text = typed.trim();
-  const shown = clip(text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/@]*:[^/@]*@/i, "$1…@"));
+  const shown = clip(text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/@:]*:[^/@]*@/i, "$1…@"));
   const refuse = (why: string, hint = example) => new UserError("bad_input", `"${shown}" ${why}`, hint);
   const [, scheme, rest = ""] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/is.exec(text) ?? [];
   const bare = rest.replace(/[/?#].*$/s, "").replace(/:\d*$/, "");

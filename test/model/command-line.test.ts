@@ -27,10 +27,46 @@ test.each([
   ['A="a \\" b" x', "A=… x"],
   ["echo hi;B=2", "echo hi;B=…"],
   ["tool --token s3cret --api-key=s3cret --level 3", "tool --token … --api-key=… --level 3"],
+  ["--verbose --token s3cret --api-key 'a b'", "--verbose --token … --api-key …"],
+  ["psql postgres://u:hunter2pw@h/db -c 'a:b@c'", "psql postgres://u:…@h/db -c 'a:b@c'"],
+  ["psql 'postgres://u:hunter2@pw@h:5432/db'", "psql 'postgres://u:…@h:5432/db'"],
+  ["redis-cli -u redis://:hunter2pw@h", "redis-cli -u redis:…"],
+  ["curl -H 'Authorization: Bearer hunter2pw' h", "curl -H 'Authorization: …' h"],
+  ['curl -H "X-Api-Key: hunter2pw" -H "Accept: text/html"', 'curl -H "X-Api-Key: …" -H "Accept: text/html"'],
+  ["curl --oauth2 Bearer hunter2pw", "curl --oauth2 Bearer …"],
+  ["curl -u me:hunter2pw h", "curl -u me:… h"],
+  ["curl -u 'me:hunter2 pw' --user=me:hunter2pw -ume:x h", "curl -u me:… --user=me:… -ume:… h"],
+  ["id -u me", "id -u me"],
+  ["mysql -u me -phunter2pw db", "mysql -u me -p… db"],
+  ["mkdir -parents x", "mkdir -parents x"],
   ["./x --width=3 a/b=c", "./x --width=3 a/b=c"],
   ["rake my-secret hats", "rake my-secret hats"],
 ])("%s is shown as %s", (line, shown) => {
   expect(shownCommandLine(line)).toBe(shown);
+});
+
+test("a line of 128 kB is shown at once, whatever is in it", () => {
+  const began = performance.now();
+  for (const piece of [
+    "key",
+    "-",
+    "-key",
+    " -key ",
+    "--key-",
+    "://:",
+    ":",
+    "://a:",
+    "basic ",
+    "-u",
+    " -u ",
+    "'key",
+    "key:",
+    '"',
+    "a=",
+    "mysql -p",
+  ])
+    shownCommandLine(`-${piece.repeat(128_000 / piece.length)}`);
+  expect(performance.now() - began).toBeLessThan(2_000);
 });
 
 test.each([

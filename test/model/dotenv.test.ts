@@ -148,6 +148,8 @@ describe("a file of others", () => {
       'A="x\n'.repeat(200_000),
       "=".repeat(1_000_000),
       " ".repeat(1_000_000),
+      `x${" ".repeat(1_000_000)}y`,
+      `A=${" #".repeat(500_000)}\u2028x`,
     ])
       parseDotenv(text);
     expect(performance.now() - began).toBeLessThan(20_000);

@@ -198,6 +198,10 @@ describe("lines for a terminal", () => {
   test("are not longer than a screen or two, and a reason is one line without colours", () => {
     expect(cleanLine("x".repeat(10_000)).length).toBe(2_000);
     expect(cleanReason("\x1b[31mbuild failed\x1b[0m,\n  see the log\n")).toBe("build failed, see the log");
+    const began = performance.now();
+    for (const text of [`${"\r".repeat(200_000)}x`, `${" ".repeat(200_000)}x`]) cleanReason(text);
+    cleanLine(`${"\r\n".repeat(200_000)}x`);
+    expect(performance.now() - began).toBeLessThan(2_000);
   });
 });
 

@@ -7,11 +7,11 @@ const longestLine = 2_000;
  * they are), of what a progress bar overwrote only the last state.
  */
 export function cleanLine(text: string): string {
-  const lastState = text
-    .replace(/[\r\n]+$/, "")
-    .split("\r")
-    .at(-1)!;
-  const clean = lastState
+  // By hand: /[\r\n]+$/ tries each of them in a long text as the first one of its end.
+  let end = text.length;
+  while (text[end - 1] === "\r" || text[end - 1] === "\n") end--;
+  const clean = text
+    .slice(text.lastIndexOf("\r", end - 1) + 1, end)
     .toWellFormed()
     .replace(/\u0000/g, "")
     .replace(/\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?/g, "")
@@ -25,7 +25,8 @@ export function cleanLine(text: string): string {
 
 /** A reason as it stands in the parentheses of `! [remote rejected] main -> main (…)`. */
 export function cleanReason(text: string): string {
-  const clean = cleanLine(text.replace(/\s*[\r\n]+\s*/g, " ").replace(/\x1b\[[0-9;]*m/g, "")).trim();
+  const lines = text.split(/[\r\n]+/).map((line) => line.trim());
+  const clean = cleanLine(lines.join(" ").replace(/\x1b\[[0-9;]*m/g, "")).trim();
   return clean.length <= 300 ? clean : `${clean.slice(0, 299).toWellFormed()}…`;
 }
 

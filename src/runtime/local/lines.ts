@@ -27,9 +27,11 @@ function* pieces(line: string): Iterable<string> {
 }
 
 function cleanLine(line: string): string {
-  const shown = line.replace(/\r+$/, "");
-  return shown
-    .slice(shown.lastIndexOf("\r") + 1)
+  // By hand: /\r+$/ tries each \r of a long line as the first one of its end.
+  let end = line.length;
+  while (line[end - 1] === "\r") end--;
+  return line
+    .slice(line.lastIndexOf("\r", end - 1) + 1, end)
     .replace(/\x1b(?!\[[0-9;]*m)/g, "")
     .replace(/[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]/g, "");
 }
