@@ -25,6 +25,8 @@ export type RunStatus = { exitCode: number } | { error: { code: string; message:
 
 /** How much of a stream may be on its way. */
 export const windowBytes = 256 * 1024;
+/** A peer that wants to have more on its way at once is none of ours. */
+const maxWindowBytes = 16 * 1024 * 1024;
 /** The longest piece of a stream in one message. */
 export const pieceBytes = 32 * 1024;
 /** No message is longer; a peer that sends a longer one is none of ours. */
@@ -85,11 +87,7 @@ export function decodeFrame(message: Uint8Array): RunFrame | undefined {
 
 const side = z.number().int().min(1).max(10_000);
 export const TerminalSize = z.object({ columns: side, rows: side });
-const WindowBytes = z
-  .number()
-  .int()
-  .min(0)
-  .max(16 * 1024 * 1024);
+const WindowBytes = z.number().int().min(0).max(maxWindowBytes);
 const Status = z.union([
   z.object({ exitCode: z.number().int().min(0).max(255) }),
   z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }) }),
@@ -104,7 +102,11 @@ function parsed<T>(payload: Uint8Array, schema: z.ZodType<T>): T | undefined {
 }
 
 /** How many more bytes the other side takes. Whoever wants to send some is called when that is any, with how many. */
-export type Allowance = { spend(most: number, send: (bytes: number) => void): void; add(bytes: number): void };
+export type Allowance = {
+  spend(most: number, send: (bytes: number) => void): void;
+  /** False where that is more than anybody may be sent at once. */
+  add(bytes: number): boolean;
+};
 
 export function openAllowance(): Allowance {
   let left = 0;
@@ -123,8 +125,10 @@ export function openAllowance(): Allowance {
       serve();
     },
     add(bytes) {
+      if (left + bytes > maxWindowBytes) return false;
       left += bytes;
       serve();
+      return true;
     },
   };
 }

@@ -27,6 +27,9 @@ export class PeerGone extends Error {
   override name = "PeerGone";
 }
 
+/** Of what we answer, so much may wait for a peer that does not read; output waits elsewhere. */
+const maxUnreadBytes = 1024 * 1024;
+
 export function openSocketEnd(
   socket: WebSocket,
   terminal: OtherEnd["terminal"],
@@ -40,8 +43,10 @@ export function openSocketEnd(
   let heardAtMs = performance.now();
   let isClosed = false;
 
-  const send = (frame: RunFrame) => {
-    if (socket.readyState === socket.OPEN) socket.send(encodeFrame(frame));
+  /** Calls back once the message has left our memory, or never will. */
+  const send = (frame: RunFrame, sent = () => {}) => {
+    if (socket.readyState === socket.OPEN) socket.send(encodeFrame(frame), () => sent());
+    else sent();
   };
   const leave = (why: string) => {
     stdin.destroy();
@@ -57,8 +62,7 @@ export function openSocketEnd(
         if (stdin.writable) stdin.end();
         return true;
       case "window":
-        outgoing.add(frame.bytes);
-        return true;
+        return outgoing.add(frame.bytes);
       case "resize":
         hear({ kind: "resize", size: frame.size });
         return true;
@@ -70,6 +74,7 @@ export function openSocketEnd(
     }
   };
   const takeInput = (bytes: Uint8Array): boolean => {
+    if (bytes.length === 0) return true;
     incomingBytes -= bytes.length;
     if (incomingBytes < 0) return false;
     const giveBack = () => {
@@ -88,8 +93,12 @@ export function openSocketEnd(
   socket.on("pong", () => {
     heardAtMs = performance.now();
   });
+  socket.on("ping", () => {
+    if (socket.bufferedAmount > maxUnreadBytes) socket.terminate();
+  });
   socket.on("message", (data, isBinary) => {
     heardAtMs = performance.now();
+    if (socket.bufferedAmount > maxUnreadBytes) return socket.terminate();
     if (isClosed || (isBinary && take(decodeFrame(data as Buffer)))) return;
     socket.close(1008, "this is no message of a run");
     leave("something else than messages of a run came");
@@ -103,9 +112,10 @@ export function openSocketEnd(
         const next = () => {
           if (at === chunk.length) return done();
           outgoing.spend(Math.min(pieceBytes, chunk.length - at), (bytes) => {
-            send({ channel, bytes: chunk.subarray(at, at + bytes) });
+            const piece = chunk.subarray(at, at + bytes);
             at += bytes;
-            next();
+            // A peer may take more than its connection does: what it does not read waits in the command, not here.
+            send({ channel, bytes: piece }, next);
           });
         };
         next();

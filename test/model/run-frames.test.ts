@@ -50,3 +50,12 @@ test("who wants to send is called in order, with as much as the other side takes
   allowance.spend(1, (bytes) => sent.push(`fifth ${bytes}`));
   expect(sent).toEqual(["first 10", "second 3", "third 1", "fourth 4"]);
 });
+
+test("nobody may be sent more than 16 MB at once", () => {
+  const allowance = openAllowance();
+  const most = 16 * 1024 * 1024;
+  expect(allowance.add(most)).toBe(true);
+  expect(allowance.add(1)).toBe(false);
+  allowance.spend(1, () => {});
+  expect(allowance.add(1)).toBe(true);
+});

@@ -60,7 +60,7 @@ export async function attachOneOff(
   const streams: KeeperStreams = terminal ? { streams: "terminal", ...terminal.size } : { streams: "pipes" };
   const tell = (text: string) => ground.log.warn({ app: spec.appName }, text);
   return runOnce(ground, spec, { name, command, env, ...streams }, signal, tell, async (keeper) => {
-    end.onSignal((heard) => passOn(heard, keeper));
+    end.onSignal(passingOn({ input: keeper.stdin!, interrupt: () => keeper.kill("SIGINT") }));
     void feed(keeper.stdin!, end.stdin);
     try {
       await Promise.all([pour(keeper.stdout!, end.stdout), pour(keeper.stderr!, end.stderr)]);
@@ -225,9 +225,34 @@ async function feed(keeperInput: Writable, stdin: Readable): Promise<void> {
   }
 }
 
-function passOn(heard: EndSignal, keeper: ChildProcess): void {
-  if (heard.kind === "interrupt") keeper.kill("SIGINT");
-  else if (keeper.stdin!.writable) keeper.stdin!.write(frame("size", sizeBytes(heard.size)));
+/** Nobody presses keys faster. */
+const interruptsApartMs = 20;
+
+/**
+ * Hands signals to the keeper, however many come: of the sizes that come while it does not read, only the newest counts.
+ */
+export function passingOn({ input, interrupt }: { input: Writable; interrupt(): void }): (heard: EndSignal) => void {
+  let newest: TerminalSize | undefined;
+  let isWriting = false;
+  let interruptedAtMs = Number.NEGATIVE_INFINITY;
+  const writeNewest = () => {
+    if (isWriting || newest === undefined || !input.writable) return;
+    isWriting = true;
+    input.write(frame("size", sizeBytes(newest)), () => {
+      isWriting = false;
+      writeNewest();
+    });
+    newest = undefined;
+  };
+  return (heard) => {
+    if (heard.kind === "resize") {
+      newest = heard.size;
+      writeNewest();
+    } else if (performance.now() - interruptedAtMs > interruptsApartMs) {
+      interruptedAtMs = performance.now();
+      interrupt();
+    }
+  };
 }
 
 function sizeBytes({ columns, rows }: TerminalSize): Uint8Array {
