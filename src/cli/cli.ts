@@ -87,6 +87,7 @@ export const ownCommands: OwnCommand[] = [
   {
     usage: "completion [SHELL]",
     summary: "Print what makes bash, zsh or fish complete words, or how to have it",
+    also: ["autocomplete"],
     run: async (call) => (await import("./completion.ts")).printScript(call),
   },
   {

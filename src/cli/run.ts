@@ -33,10 +33,10 @@ export async function followRun({ world }: Call, server: Server, run: RunFollow)
 }
 
 /** @throws UserError bad_input where a terminal is asked for, and there is none */
-function terminalFor(world: World, { tty }: RunFollow): Terminal | undefined {
+function terminalFor(world: World, { tty, appName }: RunFollow): Terminal | undefined {
   if (tty === false) return undefined;
   if (tty === true && world.terminal === undefined) {
-    const hint = "without -t it gets what is piped in: zyndra run APP COMMAND";
+    const hint = `without -t it gets what is piped in: zyndra run ${appName} COMMAND`;
     throw new UserError("bad_input", "-t needs a terminal, for both input and output", hint);
   }
   return world.terminal;

@@ -39,7 +39,7 @@ export const listAllAddons = defineCommand({
       ]),
       none: app === undefined || all ? "There are no add-ons yet." : `${app} has no add-ons.`,
     },
-    ...(addons.length === 0 ? { hint: "zyndra addons:create postgres --app APP makes a database" } : {}),
+    ...(addons.length === 0 ? { hint: `zyndra addons:create postgres --app ${app ?? "APP"} makes a database` } : {}),
   }),
 });
 
@@ -64,7 +64,7 @@ export const listAllVolumes = defineCommand({
       ]),
       none: app === undefined || all ? "There are no volumes yet." : `${app} has no volumes.`,
     },
-    ...(volumes.length === 0 ? { hint: "zyndra volumes:create uploads --app APP makes one" } : {}),
+    ...(volumes.length === 0 ? { hint: `zyndra volumes:create uploads --app ${app ?? "APP"} makes one` } : {}),
   }),
 });
 

@@ -41,7 +41,7 @@ export const createDatabase = defineCommand({
     const isSwapped = engineCalled(engine) === undefined && app !== undefined && engineCalled(app) !== undefined;
     const [word, appName] = isSwapped ? [app, engine] : [engine, app];
     const kind = engineCalled(word);
-    if (kind === undefined) throw unknownEngine(word);
+    if (kind === undefined) throw unknownEngine(word, appName);
     return createAddon(context, { kind, app: appName, name, prefix: as });
   },
   view: createdView,
@@ -70,9 +70,9 @@ export const destroyAddon = destroyCommand({
 const enginesElsewhere =
   /mysql|maria|redis|valkey|key-?value|mongo|memcache|kafka|rabbit|elastic|opensearch|sqlite|s3|minio/i;
 
-function unknownEngine(word: string): UserError {
+function unknownEngine(word: string, app = "APP"): UserError {
   if (/^(volumes?|storage|disk)$/i.test(word)) {
-    const hint = "zyndra volumes:create uploads --app shop";
+    const hint = `zyndra volumes:create uploads --app ${app}`;
     return new UserError("bad_input", "a volume is made by a command of its own", hint);
   }
   const elsewhere = enginesElsewhere.exec(word)?.[0];
@@ -84,6 +84,6 @@ function unknownEngine(word: string): UserError {
   return new UserError(
     "unsupported",
     `${clip(word)} is not in this version: what can be made is postgres`,
-    `one that runs elsewhere is used by its address: zyndra config:set APP ${variable}=…`,
+    `one that runs elsewhere is used by its address: zyndra config:set ${app} ${variable}=…`,
   );
 }

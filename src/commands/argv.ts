@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { UserError } from "../errors.ts";
 import { AppName, appNamePattern, clip, nearest } from "../model/names.ts";
 import type { Command, Flag } from "./command.ts";
-import { answerTo, commandMeant, type ToType } from "./elsewhere.ts";
+import { answerTo, answerToFlag, commandMeant, type ToType } from "./elsewhere.ts";
 import { splitLeading } from "./leading-flags.ts";
 
 export type WordOptions = {
@@ -136,7 +136,7 @@ const appFlag: NamedFlag = { field: "app", name: "app", flag: { kind: "text", sh
 const confirmFlag: NamedFlag = {
   field: "confirm",
   name: "confirm",
-  flag: { kind: "text", summary: "answers the question in advance, with the word it asks for" },
+  flag: { kind: "text", short: "c", summary: "answers the question in advance, with the word it asks for" },
 };
 
 /** The flags of a command: its own, `--app` where it takes one, `--confirm` where it asks first. */
@@ -193,7 +193,7 @@ function takeLongFlag(command: Command, word: string, left: string[], sorted: So
   const name = at < 0 ? word.slice(2) : word.slice(2, at);
   const value = at < 0 ? undefined : word.slice(at + 1);
   const named = flagsOf(command).find((each) => isCalled(each, name));
-  if (!named) throw unknownFlag(command, `--${name}`);
+  if (!named) throw unknownFlag(command, `--${name}`, sorted);
   sorted.flags[named.field] = flagValue(named, `--${named.name}`, value, left);
 }
 
@@ -207,7 +207,7 @@ function takeShortFlags(command: Command, word: string, left: string[], sorted: 
   for (let at = 1; at < word.length; at++) {
     const letter = word[at]!;
     const named = flagsOf(command).find((each) => each.flag.short === letter || each.flag.also?.includes(letter));
-    if (!named) throw unknownFlag(command, `-${letter}`);
+    if (!named) throw unknownFlag(command, `-${letter}`, sorted);
     const joined = word.slice(at + 1).replace(/^=/, "");
     if (named.flag.kind === "switch" || joined === "") {
       sorted.flags[named.field] = flagValue(named, `-${letter}`, undefined, left);
@@ -237,7 +237,18 @@ function flagValue({ flag }: NamedFlag, shown: string, joined: string | undefine
   return Number(value);
 }
 
-function unknownFlag(command: Command, shown: string): UserError {
+function unknownFlag(command: Command, shown: string, { flags: given, plain }: SortedWords): UserError {
+  const said = `${command.name} has no flag ${clip(shown)}`;
+  const answer = answerToFlag(command.name, shown.replace(/^--?/, ""));
+  if (answer) {
+    const app = clip(String(given.app ?? (isAboutApp(command) ? plain[0] : undefined) ?? "APP"));
+    const without = plain.length > 0 ? line([command.name, ...plain]) : `zyndra ${usageOf(command)}`;
+    return new UserError(
+      "bad_input",
+      `${said}: ${answer.say}`,
+      answer.type?.replace(/\bAPP\b/, app) ?? `leave it out: ${without}`,
+    );
+  }
   const flags = flagsOf(command);
   const near = shown.startsWith("--")
     ? nearest(
@@ -249,8 +260,8 @@ function unknownFlag(command: Command, shown: string): UserError {
   const list = flags.map(({ name, flag }) => (flag.short ? `--${name} (-${flag.short})` : `--${name}`)).join(", ");
   return new UserError(
     "bad_input",
-    `${command.name} has no flag ${clip(shown)}${meant}`,
-    list === "" ? `it has none: zyndra ${usageOf(command)}` : `it has ${list}`,
+    `${said}${meant}`,
+    list === "" ? `${command.name} takes no flags` : `it has ${list}`,
   );
 }
 

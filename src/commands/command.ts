@@ -149,7 +149,11 @@ async function auditEnding(
 function parseInput(command: Command, rawInput: unknown): Record<string, unknown> {
   const parsed = command.input.safeParse(rawInput ?? {});
   if (parsed.success) return parsed.data;
-  const sentences = parsed.error.issues.map((issue) => issueSentence(issue));
+  const app = subjectOf(rawInput) ?? "APP";
+  // A line to type in a sentence is about the app that was meant.
+  const sentences = parsed.error.issues.map((issue) =>
+    issueSentence(issue).replace(/(zyndra [\w:]+) APP\b/, (_, typed) => `${typed} ${app}`),
+  );
   throw new UserError("bad_input", [...new Set(sentences)].join("; "), `for example: zyndra ${command.examples[0]}`);
 }
 

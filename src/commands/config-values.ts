@@ -13,6 +13,12 @@ import { defineCommand } from "./command.ts";
 import { ExistingApp } from "./inputs.ts";
 import { noteReveal, revealFlag, valuesAreHidden } from "./reveal.ts";
 
+const shellFlag = {
+  kind: "switch",
+  short: "s",
+  summary: "as NAME=value lines, for a .env file or a shell",
+} as const;
+
 export const listConfig = defineCommand({
   name: "config:list",
   aliases: ["config"],
@@ -29,7 +35,7 @@ export const listConfig = defineCommand({
     positional: ["app"],
     flags: {
       reveal: revealFlag,
-      shell: { kind: "switch", short: "s", summary: "as NAME=value lines, for a .env file or a shell" },
+      shell: shellFlag,
     },
   },
   async run(context, input) {
@@ -80,8 +86,9 @@ export const getConfig = defineCommand({
     app: ExistingApp,
     names: z.array(z.string().max(200), { error: whichVar }).min(1, whichVar),
     reveal: z.boolean().default(false),
+    shell: z.boolean().default(false),
   }),
-  words: { positional: ["app", "names"], rest: true, flags: { reveal: revealFlag } },
+  words: { positional: ["app", "names"], rest: true, flags: { reveal: revealFlag, shell: shellFlag } },
   async run(context, input) {
     const { deps, actor } = context;
     const app = await getApp(deps.db.db, actor.orgId, input.app);
@@ -91,9 +98,9 @@ export const getConfig = defineCommand({
     await noteReveal(context, app, "config:get", input.names);
     return Object.fromEntries(input.names.map((name) => [name, vars[name]!]));
   },
-  view: (vars) => {
+  view: (vars, { shell }) => {
     const values = Object.values(vars);
-    return { raw: values.length === 1 ? `${values[0]}\n` : formatDotenv(vars) };
+    return { raw: values.length === 1 && !shell ? `${values[0]}\n` : formatDotenv(vars) };
   },
 });
 

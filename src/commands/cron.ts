@@ -17,7 +17,8 @@ import { AppInput, Count, ExistingApp } from "./inputs.ts";
 import { mostRows } from "./listing.ts";
 
 /** The name of an entry that should exist: any text, so that a wrong one is answered with the nearest that does. */
-const EntryName = z.string().min(1, "which entry?").max(100);
+const whichEntry = "which cron entry? zyndra cron APP lists them";
+const EntryName = z.string({ error: whichEntry }).min(1, whichEntry).max(100);
 
 export const listCron = defineCommand({
   name: "cron:list",

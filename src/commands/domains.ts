@@ -8,11 +8,13 @@ import { appChanged, followChange, takeApp } from "./app-change.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput, ExistingApp } from "./inputs.ts";
 
+const whichHost = "which host? For example: www.hats.example";
+
 const AppAndHosts = z.strictObject({
   app: ExistingApp,
   hosts: z
-    .array(z.string().max(2_000, "a host name has 253 characters at most"))
-    .min(1, "which host? For example: www.hats.example")
+    .array(z.string().max(2_000, "a host name has 253 characters at most"), { error: whichHost })
+    .min(1, whichHost)
     .max(50, "50 hosts at once are the limit")
     .transform((words) => words.map(parseHostName)),
 });

@@ -25,7 +25,7 @@ const otherWords: Record<string, string> = {
   "config:get": "env:get vars:get",
   "config:import": "env:import secrets:import",
   "config:export": "env:export",
-  "ps:list": "run:list ps:report ps:inspect ps:ls processes dynos dyno:list formation",
+  "ps:list": "dyno run:list ps:report ps:inspect ps:ls processes dynos dyno:list formation",
   "ps:scale": "dyno:scale ps:set formation:set",
   "ps:restart": "dyno:restart ps:restart:all dyno:kill ps:kill bounce",
   "ps:stop": "dyno:stop apps:stop",
@@ -58,15 +58,17 @@ export type ToType = { say: string; type?: string };
 
 const fromImages = "images are built from what is pushed, and come from nowhere else";
 const noSizes = "processes have no sizes: each takes what the machine has";
-const noTls = "certificates are the business of a TLS proxy in front of Zyndra in this version";
+const noTls = "HTTPS is up to a proxy in front of Zyndra, such as Caddy, which gets and keeps the certificates";
 const ownPort = "an app listens on $PORT, and the router finds it there: there is nothing to map";
 const detected = "what an app is built with is found in its files, or said in zyndra.yml";
+const noRegions = "an app runs where its Zyndra does, and there are no regions";
 const oneApp = "an app is one place, without stages or pipelines";
 
 const answers: [words: string, answer: ToType][] = [
   // Apps
   ["apps:clone fork", { say: "apps are not copied: make another one and push to it", type: "zyndra apps:create NAME" }],
-  ["apps:transfer apps:join apps:leave apps:favorites:*", { say: "an app belongs to its org, and all members see it" }],
+  ["apps:transfer", { say: "an app stays in the org in which it was made" }],
+  ["apps:join apps:leave apps:favorites:*", { say: "an app belongs to its org, and all members see it" }],
   ["apps:errors", { say: "what goes wrong stands in the log", type: "zyndra logs APP --grep error" }],
   ["launch", { say: "an app is made, then pushed to", type: "zyndra apps:create NAME" }],
   ["git:clone", { say: "git clones it with a token as the password", type: "zyndra git:remote APP" }],
@@ -89,11 +91,11 @@ const answers: [words: string, answer: ToType][] = [
     "releases:output",
     { say: "what a release command prints stands in the log of its deploy", type: "zyndra deploys:logs APP" },
   ],
-  ["promote pipelines:* reviewapps:* ci:* spaces:*", { say: oneApp, type: "zyndra deploy APP BRANCH" }],
-  [
-    "buildpacks:* builder:* stack:* builder-herokuish:* builder-pack:*",
-    { say: detected, type: "git push zyndra main" },
-  ],
+  ["promote pipelines:* reviewapps:*", { say: oneApp, type: "zyndra deploy APP BRANCH" }],
+  ["buildpacks:* builder:* stack:* builder-herokuish:* builder-pack:*", { say: detected, type: "zyndra validate" }],
+  ["ci:*", { say: "tests run where the code is written, or as a part of the build that zyndra.yml says" }],
+  ["spaces:*", { say: "an app belongs to an org, and there are no spaces beside it" }],
+  ["regions", { say: noRegions }],
   // Config
   ["config:clear env:clear", { say: "config vars are removed by name", type: "zyndra config:unset APP NAMES..." }],
   ["config:push env:push", { say: "a file of config vars is read from here", type: "zyndra config:import APP .env" }],
@@ -147,12 +149,28 @@ const answers: [words: string, answer: ToType][] = [
     { say: "the address of a database is a config var", type: "zyndra config:get APP DATABASE_URL --reveal" },
   ],
   [
-    "pg:backups:* pg:copy pg:push pg:pull pg:reset postgres:export postgres:import postgres:clone postgres:backup postgres:backup:*",
+    "pg:backups:* pg:copy pg:push pg:pull postgres:export postgres:import postgres:clone postgres:backup postgres:backup:*",
     {
       say: "pg_dump, pg_restore and psql do this with the address",
       type: 'pg_dump "$(zyndra config:get APP DATABASE_URL --reveal)"',
     },
   ],
+  [
+    "pg:reset",
+    {
+      say: "psql empties a database, and all in it is lost",
+      type: `zyndra run APP 'psql "$DATABASE_URL" -c "drop schema public cascade; create schema public"'`,
+    },
+  ],
+  [
+    "pg:ps pg:locks pg:kill pg:killall pg:diagnose pg:outliers pg:long-running-queries",
+    {
+      say: "psql asks the database itself",
+      type: 'psql "$(zyndra config:get APP DATABASE_URL --reveal)" -c "select * from pg_stat_activity"',
+    },
+  ],
+  ["pg:wait", { say: "whether a database is there shows in its state", type: "zyndra addons APP" }],
+  ["pg:upgrade", { say: "a database has the version that its server has", type: "zyndra addons APP" }],
   [
     "redis:* mysql:* mariadb:* mongo:* memcached:* rabbitmq:* elasticsearch:* kafka:* data:*",
     {
@@ -180,7 +198,7 @@ const answers: [words: string, answer: ToType][] = [
   ["domains:set domains:update", { say: "a host is added beside others", type: "zyndra domains:add APP HOST" }],
   ["domains:clear", { say: "hosts are taken away by name", type: "zyndra domains:remove APP HOST..." }],
   [
-    "domains:wait domains:enable domains:disable",
+    "domains:info domains:wait domains:enable domains:disable",
     { say: "a host leads to its app at once", type: "zyndra domains APP" },
   ],
   // Logs and the rest
@@ -198,17 +216,24 @@ const answers: [words: string, answer: ToType][] = [
   ["metrics:* usage:*", { say: "there are no figures over time in this version", type: "zyndra ps APP" }],
   [
     "access:* members:* sharing:* orgs:* teams:* users:*",
-    { say: "members are not managed from here in this version", type: "zyndra tokens" },
+    {
+      say: "members are not managed in this version; each machine and program of yours gets a token of its own",
+      type: "zyndra tokens:create LABEL",
+    },
   ],
   [
     "keys:* ssh-keys:*",
     { say: "git needs no SSH key: it pushes over HTTP with a token", type: "zyndra git:remote APP" },
   ],
-  ["auth:2fa 2fa:* clients:*", { say: "who gets in is said by tokens", type: "zyndra tokens" }],
+  ["auth:2fa 2fa:* clients:* sessions:*", { say: "who gets in is said by tokens", type: "zyndra tokens" }],
   [
     "features:* labs:* plugins:* plugin:* webhooks:* notifications:* integrations:*",
     { say: "this version has nothing of the kind", type: "zyndra help" },
   ],
+  ["commands", { say: "help lists them", type: "zyndra help --all" }],
+  ["dashboard", { say: "what there is to see of an app is shown here", type: "zyndra apps:info APP" }],
+  ["update", { say: "a new version comes the way by which this one was installed" }],
+  ["which", { say: "which app and which server a folder is about is told with the rest", type: "zyndra doctor" }],
   [
     "local:*",
     {
@@ -217,6 +242,50 @@ const answers: [words: string, answer: ToType][] = [
     },
   ],
 ];
+
+const noPlans = "add-ons have no plans";
+const ofOrg = "an app belongs to the org of whoever makes it";
+const allListed = "all apps that you may see are listed";
+const ofShell: ToType = {
+  say: "what else a command is to know stands before it",
+  type: "zyndra run APP 'NAME=VALUE COMMAND'",
+};
+
+/** By our command, flags that it does not have: their words with and without a short form. */
+const foreignFlags: Record<string, [flags: string, answer: ToType][]> = {
+  "apps:create": [
+    ["region", { say: noRegions }],
+    ["buildpack b stack s", { say: detected }],
+    ["team t org space", { say: ofOrg }],
+    ["addons", { say: "add-ons are made next", type: "zyndra addons:create postgres --app NAME" }],
+    ["no-remote n", { say: "no remote is made unless it is asked for" }],
+    ["remote r", { say: "the remote is made next, in the folder of the code", type: "zyndra git:remote NAME" }],
+  ],
+  "apps:list": [["all A personal p team t org space", { say: allListed }]],
+  "apps:info": [["shell s json j", { say: "programs read JSON", type: "zyndra apps:info APP --json" }]],
+  "addons:create": [
+    ["version", { say: "a database has the version that its server has" }],
+    ["plan follow fork rollback", { say: noPlans }],
+    ["wait", { say: "it is waited for anyway, unless --detach says otherwise" }],
+  ],
+  run: [
+    ["env e", ofShell],
+    ["size s", { say: noSizes }],
+  ],
+  "run:detached": [
+    ["env e", ofShell],
+    ["size s", { say: noSizes }],
+  ],
+  "domains:add": [
+    ["cert c", { say: noTls }],
+    ["wait", { say: "a host leads to its app at once" }],
+  ],
+};
+
+/** What there is to say about a flag from elsewhere. */
+export function answerToFlag(command: string, flag: string): ToType | undefined {
+  return foreignFlags[command]?.find(([flags]) => flags.split(" ").includes(flag))?.[1];
+}
 
 const commandOf = new Map(
   Object.entries(otherWords).flatMap(([name, words]) => words.split(" ").map((word) => [word, name] as const)),
@@ -237,4 +306,4 @@ export function answerTo(word: string): ToType | undefined {
 }
 
 /** For tests: all words, with what they mean. */
-export const wordsFromElsewhere = { commands: commandOf, answers: answerOf };
+export const wordsFromElsewhere = { commands: commandOf, answers: answerOf, flags: foreignFlags };

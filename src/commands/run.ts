@@ -16,9 +16,11 @@ import { ExistingApp } from "./inputs.ts";
 /** As long as one word of a command line may be on Linux. */
 const maxCommandBytes = 128 * 1024 - 1;
 
+const whichCommand = "which command? For example: npm run migrate";
+
 const OneCommand = z
-  .array(z.string())
-  .min(1, "which command? For example: npm run migrate")
+  .array(z.string(), { error: whichCommand })
+  .min(1, whichCommand)
   .refine((words) => Buffer.byteLength(commandLine(words)) <= maxCommandBytes, "the command is longer than 128 KiB")
   .refine((words) => !words.some((word) => word.includes("\0")), "a NUL character has no place in a command");
 

@@ -57,7 +57,7 @@ export function isSecretRole(name: string): boolean {
 }
 
 /** An add-on's name, unique in its project: as an app's, and long enough for `APP-postgres`. */
-export const AddonName = z.string().regex(/^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/, {
+export const AddonName = z.string({ error: "what is it to be called?" }).regex(/^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/, {
   error: (issue) =>
     `"${clip(String(issue.input))}" is not a good name: an add-on's name has 1 to 40 lower-case letters, digits and hyphens, starts with a letter and does not end with a hyphen`,
 });

@@ -41,6 +41,10 @@ export function valueFault(name: string, value: string): string | undefined {
   return value.includes("\0") ? `the value of ${name} contains a NUL byte, which no environment can hold` : undefined;
 }
 
+function unnamed(index: number): string {
+  return `which config var is word ${index + 1} to be the value of? For example: LOG_LEVEL=debug`;
+}
+
 /** `LOG_LEVEL=debug GREETING=hi`: everything after the first `=` is the value. */
 export const ConfigAssignments = z
   .array(z.string(), { error: "which config vars? For example: LOG_LEVEL=debug" })
@@ -54,8 +58,10 @@ export const ConfigAssignments = z
       const parsed = ConfigName.safeParse(name);
       const fault = valueFault(name, value);
       if (at < 0) {
-        // The word is not shown: it may be a value whose name was forgotten.
-        context.addIssue(`word ${index + 1} is no NAME=VALUE`);
+        // A word that is no name is not shown: it may be a value whose name was forgotten.
+        const isName = /^[A-Z_][A-Z0-9_]*$/.test(word) && parsed.success;
+        const fault = isName ? `${word} has no value: zyndra config:set APP ${word}=…` : unnamed(index);
+        context.addIssue(fault);
       } else if (!parsed.success) {
         context.addIssue(parsed.error.issues[0]!.message);
       } else if (fault !== undefined) {

@@ -110,9 +110,9 @@ describe("addons:create", () => {
   });
 
   test.each([
-    ["redis", "unsupported", "redis is not in this version: what can be made is postgres", "config:set APP REDIS_URL="],
-    ["jawsdb-mysql", "unsupported", "jawsdb-mysql is not in this version", "config:set APP MYSQL_URL="],
-    ["volume", "bad_input", "a volume is made by a command of its own", "zyndra volumes:create uploads --app shop"],
+    ["redis", "unsupported", "redis is not in this version: what can be made is postgres", "REDIS_URL="],
+    ["jawsdb-mysql", "unsupported", "jawsdb-mysql is not in this version", "MYSQL_URL="],
+    ["volume", "bad_input", "a volume is made by a command of its own", "zyndra volumes:create uploads --app "],
     ["hats", "bad_input", 'there is no kind of add-on called "hats", only postgres', "zyndra addons:create postgres"],
   ])("says of %s what there is instead", async (engine, code, message, hint) => {
     await expect(create({ engine })).rejects.toMatchObject({

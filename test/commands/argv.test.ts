@@ -180,12 +180,26 @@ describe("flags", () => {
     expect((await refusal("logs shop --tail=5")).message).toBe("--tail takes no value");
   });
 
+  test("a flag from elsewhere is answered in a sentence", async () => {
+    expect(await refusal("apps:create hats --region eu")).toMatchObject({
+      message: "apps:create has no flag --region: an app runs where its Zyndra does, and there are no regions",
+      hint: "leave it out: zyndra apps:create hats",
+    });
+    expect(await refusal("apps -A")).toMatchObject({
+      message: "apps:list has no flag -A: all apps that you may see are listed",
+      hint: "leave it out: zyndra apps:list",
+    });
+    expect(await refusal("run -e A=1 shop ls")).toMatchObject({ hint: "zyndra run APP 'NAME=VALUE COMMAND'" });
+    expect((await refusal("apps --colour")).hint).toBe("apps:list takes no flags");
+  });
+
   test("--confirm is heard by commands that ask first, and by no others", async () => {
     expect(await parse("apps:destroy shop --confirm shop")).toEqual({
       name: "apps:destroy",
       input: { app: "shop" },
       confirmed: "shop",
     });
+    expect((await parse("apps:destroy shop -c shop")).confirmed).toBe("shop");
     expect((await refusal("logs shop --confirm shop")).message).toBe("logs has no flag --confirm");
   });
 });
@@ -303,7 +317,8 @@ describe("words that people bring along", () => {
     ],
     ["pipelines:create x", {}, 'there is no "pipelines:create" here: an app is one place', "zyndra deploy APP BRANCH"],
     ["pipelines", {}, 'there is no "pipelines" here', "zyndra deploy APP BRANCH"],
-    ["certs", {}, "certificates are the business of a TLS proxy", undefined],
+    ["certs", {}, "HTTPS is up to a proxy in front of Zyndra", undefined],
+    ["domains:info www.hats.example", {}, "a host leads to its app at once", "zyndra domains APP"],
     ["config clear shop", {}, 'there is no "config clear" here', "zyndra config:unset shop NAMES..."],
   ])("%s is answered with what to type", async (line, options, message, hint) => {
     const refused = await refusal(line, options);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { describeCommands } from "../../src/commands/argv.ts";
 import { answerTo, commandMeant, wordsFromElsewhere } from "../../src/commands/elsewhere.ts";
 import { commands } from "../../src/commands/registry.ts";
 
 const ours = new Map(commands.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])].map((word) => [word, name])));
-const { commands: other, answers } = wordsFromElsewhere;
+const { commands: other, answers, flags } = wordsFromElsewhere;
 
 test("what a word from elsewhere means is a command of ours", () => {
   expect([...other.values()].filter((name) => ours.get(name) !== name)).toEqual([]);
@@ -18,11 +19,24 @@ test("no word from elsewhere is one of ours, or stands twice", () => {
   expect([...ours.keys()].filter((word) => topics.some((topic) => word.startsWith(topic)))).toEqual([]);
 });
 
+test("no flag from elsewhere is one that our command has", () => {
+  for (const [name, answered] of Object.entries(flags)) {
+    const { flags: own } = describeCommands(commands).find((command) => command.name === name)!;
+    const taken = own.flatMap((flag) => [flag.name, flag.short]);
+    const words = answered.flatMap(([each]) => each.split(" "));
+    expect(
+      words.filter((word) => taken.includes(word)),
+      name,
+    ).toEqual([]);
+    for (const [, { say }] of answered) expect(say).toMatch(/^[a-zA-Z$].*[^.]$/);
+  }
+});
+
 describe("every line to type", () => {
   const lines = [...new Set([...answers.values()].flatMap(({ type }) => (type === undefined ? [] : [type])))];
   test.each(lines.filter((line) => line.includes("zyndra ")))("%s begins with a command that is there", (line) => {
     const [, word = ""] = /zyndra ([\w:-]+)/.exec(line) ?? [];
-    const ofDoors = ["git:remote", "open", "help", "main", "run"];
+    const ofDoors = ["git:remote", "open", "help", "main", "run", "doctor", "validate"];
     expect(ours.has(word) || ofDoors.includes(word), word).toBe(true);
   });
 
@@ -48,7 +62,10 @@ test.each(
    addons addons:create addons:add addons:remove addons:open addons:upgrade pg pg:info pg:promote postgres:create postgres:link
    domains domains:add domains:clear domains:remove domains:report storage:mount storage:list volumes:create
    maintenance:on maintenance:enable ps:restart dyno:restart dyno:kill ps:stop apps:rename apps:lock
-   checks:report resource:limit registry:login docker-options:add auth:token auth:2fa status`.split(/\s+/),
+   checks:report resource:limit registry:login docker-options:add auth:token auth:2fa status
+   dyno commands update which regions sessions dashboard pg:wait pg:ps pg:upgrade pg:reset domains:info ci spaces`.split(
+    /\s+/,
+  ),
 )("%s is understood or answered", (word) => {
   expect(ours.has(word) || commandMeant(word) !== undefined || answerTo(word) !== undefined).toBe(true);
 });

@@ -130,6 +130,12 @@ describe.each(commands.map((command) => [command.name, command] as const))("%s",
 test("what is missing is asked for, in the field's own words where it has some", async () => {
   const asked = (name: string, input = {}) => platform.ask(name, input).then(String, ({ message }) => message);
   expect(await asked("ps")).toBe("which app?");
+  expect(await asked("cron:run", { app: "shop" })).toBe("which cron entry? zyndra cron shop lists them");
+  expect(await asked("config:set", { app: "shop", vars: ["LOG_LEVEL"] })).toBe(
+    "LOG_LEVEL has no value: zyndra config:set shop LOG_LEVEL=…",
+  );
+  const typed = commands.filter(({ name }) => name !== "git:push");
+  for (const { name } of typed) expect(await asked(name), name).not.toMatch(/is missing/);
   expect(await asked("apps:create")).toBe("what is the app to be called?");
   expect(await asked("config:set", { app: "shop" })).toBe("which config vars? For example: LOG_LEVEL=debug");
   expect(await asked("config:list", { app: "shop", reveal: "yes" })).toBe("reveal must be boolean");

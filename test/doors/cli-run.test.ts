@@ -110,7 +110,9 @@ describe("is refused", () => {
     });
     expect(await zyndra("run shop")).toMatchObject({
       code: 2,
-      err: expect.stringContaining("error: command is missing\nhint: for example: zyndra run shop npm run migrate\n"),
+      err: expect.stringContaining(
+        "error: which command? For example: npm run migrate\nhint: for example: zyndra run shop npm run migrate\n",
+      ),
     });
     expect(await zyndra("run shop -t ls")).toMatchObject({
       code: 2,
