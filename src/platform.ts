@@ -12,6 +12,7 @@ import { prepareSetup } from "./commands/setup.ts";
 import type { Config } from "./config.ts";
 import { insertAudit } from "./db/audit.ts";
 import { type Database, openDatabase } from "./db/client.ts";
+import { openPostgresOnDemand } from "./db/embedded/on-demand.ts";
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from "./db/embedded/postgres.ts";
 import { keepEmbeddedPostgres } from "./db/embedded/watch.ts";
 import { migrate } from "./db/migrate.ts";
@@ -31,6 +32,7 @@ import { followMovedAddons } from "./pipeline/moved-addons.ts";
 import { startWorker } from "./pipeline/worker.ts";
 import { openPostgresQueue } from "./queue/bullmq.ts";
 import { openRepos } from "./repos/repos.ts";
+import { alwaysOpen, type PostgresHome } from "./runtime/local/databases.ts";
 import { openLocalRuntime, stopAll } from "./runtime/local/local.ts";
 import { openRouter } from "./runtime/local/router.ts";
 import { type Keyring, openKeyring } from "./secrets/keyring.ts";
@@ -105,6 +107,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   onClose(() => closeServer(server));
   const { port } = server.address() as AddressInfo;
 
+  const addonsHome = openAddonsServer(config, log, onClose);
   const db = await openStore(config, log, onClose);
   onClose(() => db.close());
   await assertKeyKept(db, dataDir);
@@ -132,7 +135,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
       dataDir,
       log,
       drainTimeoutMs: config.limits.drainMs,
-      postgres: { url: db.url, isOurs: config.database.kind === "embedded" },
+      postgres: addonsHome,
       baseDomain: baseDomainOf(publicUrl),
       publicUrl: (appName) => {
         const port = publicUrl.port ? `:${publicUrl.port}` : "";
@@ -161,6 +164,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
   onClose(doors.closeRouter);
   const janitor = startJanitor(deps);
   onClose(() => janitor.stop());
+  await addonsHome.resumed;
   await followMovedAddons(deps);
   const addonWorker = startAddonWorker(deps);
   onClose(() => addonWorker.stop());
@@ -280,6 +284,25 @@ async function openStore(config: Config, log: Log, onClose: OnClose): Promise<Da
   return openDatabase(url, log);
 }
 
+/** Add-ons' databases are kept off the platform's server where that is ours; with a DATABASE_URL there is but one. */
+function openAddonsServer(config: Config, log: Log, onClose: OnClose): PostgresHome & { resumed: Promise<void> } {
+  if (config.database.kind === "postgres")
+    return { ...alwaysOpen({ url: config.database.url, isOurs: false }), resumed: Promise.resolve() };
+  const server = openPostgresOnDemand({ dataDir: addonsFolder(config.dataDir), log });
+  onClose(() => server.close());
+  const oursAt = (url: string) => ({ url, isOurs: true });
+  return {
+    current: () => (server.url() === undefined ? undefined : oursAt(server.url()!)),
+    open: async () => oursAt(await server.open()),
+    resumed: server.resumed,
+  };
+}
+
+/** Of the server of add-ons' databases: its files, password, port and log. */
+function addonsFolder(dataDir: string): string {
+  return join(dataDir, "addons");
+}
+
 async function databaseUrl(config: Config, log: Log, onClose: OnClose): Promise<string> {
   switch (config.database.kind) {
     case "embedded": {
@@ -384,8 +407,9 @@ export async function recoverOwner(config: Config, log: Log): Promise<{ name: st
   }
 }
 
-/** Ends every app and the embedded database of a data folder, also those that a killed platform left behind. */
+/** Ends every app and the embedded databases of a data folder, also those that a killed platform left behind. */
 export async function stopEverything(dataDir: string): Promise<void> {
   await stopAll(dataDir);
   await stopEmbeddedPostgres(dataDir);
+  await stopEmbeddedPostgres(addonsFolder(dataDir));
 }

@@ -87,6 +87,9 @@ export const appHome = "/app";
 /** Folders that the system or the runtime needs for itself. */
 const takenFolders = /^\/(bin|boot|dev|etc|lib|lib32|lib64|opt|proc|root|run|sbin|sys|tmp|usr)(\/|$)/;
 
+/** A folder each is made for it, and looked at with each release. */
+const deepestMount = 10;
+
 /** Where a volume is mounted. */
 export const MountPath = z
   .string()
@@ -94,6 +97,9 @@ export const MountPath = z
   .transform((path) => (path.length > 1 ? path.replace(/\/+$/, "") : path))
   .refine((path) => /^(\/[\w@%+=:,.~-]+)+$/.test(path) && !/\/\.\.?(\/|$)/.test(path), {
     error: (issue) => `"${clip(String(issue.input))}" is no mount path: /app/uploads, for example`,
+  })
+  .refine((path) => path.split("/").length - 1 <= deepestMount, {
+    error: `a mount path is ${deepestMount} folders deep at most: /app/uploads, for example`,
   })
   .refine((path) => path !== appHome && !takenFolders.test(path) && !/^\/app\/\.(zyndra|git)/.test(path), {
     error: (issue) =>

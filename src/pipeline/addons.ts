@@ -28,7 +28,7 @@ export async function startAddon(
   asked: { orgId: string; projectId: string; kind: AddonKind; name: string; createdBy: string },
 ): Promise<AddonRow> {
   const id = randomUUID();
-  const access = deps.runtime.data.newAccess({ id, projectId: asked.projectId, kind: asked.kind });
+  const access = await deps.runtime.data.newAccess({ id, projectId: asked.projectId, kind: asked.kind });
   const sealedAccess = sealAccess(await orgKeyOf(deps, tx, asked.orgId), asked.orgId, id, access);
   const addon = await insertAddon(tx, { id, sealedAccess, ...asked });
   await publish(tx, addonTopic(id), addon, [{ type: "addon", state: "creating" }]);

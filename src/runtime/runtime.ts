@@ -168,9 +168,9 @@ export type Data = {
   mayMake(kind: AddonKind, there: number): Promise<void>;
   /**
    * How a new add-on will be reached, its password included. Each call makes another password, so it is made once, and kept
-   * before `ensure` begins. Nothing is made yet.
+   * before `ensure` begins. Nothing of it is made yet; what it is to be made on may be started.
    */
-  newAccess(addon: AddonSpec): AddonAccess;
+  newAccess(addon: AddonSpec): Promise<AddonAccess>;
   /** How it is reached by now: its server or the data folder may have moved; the password stays. Looks nowhere. */
   reach(addon: AddonSpec, access: AddonAccess): AddonAccess;
   /**

@@ -7,6 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres, stopEmbeddedPostgres } fr
 import { openLog } from "../../src/log.ts";
 import type { DatabaseAccess, VolumeAccess } from "../../src/model/addons.ts";
 import { localData } from "../../src/runtime/local/data.ts";
+import { alwaysOpen } from "../../src/runtime/local/databases.ts";
 import type { AddonSpec } from "../../src/runtime/runtime.ts";
 import { codeOf, describeData, never, query, urlOf } from "./data.ts";
 
@@ -27,7 +28,7 @@ afterAll(async () => {
 const spec = (kind: AddonSpec["kind"]): AddonSpec => ({ id: randomUUID(), projectId: randomUUID(), kind });
 
 describeData("local", async () => ({
-  data: localData({ dataDir, postgres: { url: server.url, isOurs: true } }),
+  data: localData({ dataDir, postgres: alwaysOpen({ url: server.url, isOurs: true }) }),
   closed: ["zyndra", "postgres", "template1"],
   close: async () => {},
 }));
@@ -35,7 +36,7 @@ describeData("local", async () => ({
 describeData("local, on a PostgreSQL of somebody else's", async () => {
   const url = await entrusted("createdb createrole");
   return {
-    data: localData({ dataDir, postgres: { url, isOurs: false } }),
+    data: localData({ dataDir, postgres: alwaysOpen({ url, isOurs: false }) }),
     closed: [new URL(url).pathname.slice(1)],
     close: async () => {},
   };
@@ -44,7 +45,7 @@ describeData("local, on a PostgreSQL of somebody else's", async () => {
 describe("data of the runtime local, besides", () => {
   test("a server whose login may make no databases is refused with what its administrator types", async () => {
     const url = await entrusted("createdb");
-    const data = localData({ dataDir, postgres: { url, isOurs: false } });
+    const data = localData({ dataDir, postgres: alwaysOpen({ url, isOurs: false }) });
     await expect(data.mayMake("postgres", 0)).rejects.toMatchObject({
       code: "forbidden",
       message: expect.stringMatching(/^the login "trusted_\w+" of Zyndra's DATABASE_URL may not make databases/),
@@ -55,9 +56,9 @@ describe("data of the runtime local, besides", () => {
   test("a server on which the platform's database is not its own is refused before anything is made", async () => {
     const url = await entrusted("createdb createrole");
     await query(server.url, `alter database "${new URL(url).pathname.slice(1)}" owner to current_user`);
-    const data = localData({ dataDir, postgres: { url, isOurs: false } });
+    const data = localData({ dataDir, postgres: alwaysOpen({ url, isOurs: false }) });
     const addon = spec("postgres");
-    await expect(data.ensure(addon, data.newAccess(addon), never)).rejects.toMatchObject({
+    await expect(data.ensure(addon, await data.newAccess(addon), never)).rejects.toMatchObject({
       code: "forbidden",
       hint: expect.stringContaining("REVOKE CONNECT ON DATABASE"),
     });
@@ -65,7 +66,7 @@ describe("data of the runtime local, besides", () => {
   });
 
   test("where the server's connections would not be enough for one more, it is refused", async () => {
-    const data = localData({ dataDir, postgres: { url: server.url, isOurs: true } });
+    const data = localData({ dataDir, postgres: alwaysOpen({ url: server.url, isOurs: true }) });
     const names = Array.from({ length: 40 }, () => `zyndra_${randomUUID().replaceAll("-", "")}`);
     for (const name of names) await query(server.url, `create database "${name}" strategy file_copy`);
     await expect(data.mayMake("postgres", 0)).rejects.toMatchObject({
@@ -86,9 +87,9 @@ describe("data of the runtime local, besides", () => {
     expect(rules).toEqual([{ method: "scram-sha-256" }]);
     await query(server.url, "alter system set log_statement = 'all'");
     await query(server.url, "select pg_reload_conf()");
-    const data = localData({ dataDir, postgres: { url: server.url, isOurs: true } });
+    const data = localData({ dataDir, postgres: alwaysOpen({ url: server.url, isOurs: true }) });
     const addon = spec("postgres");
-    const access = data.newAccess(addon) as DatabaseAccess;
+    const access = (await data.newAccess(addon)) as DatabaseAccess;
     await data.ensure(addon, access, never);
     await query(urlOf(access), "select 'what customers write'");
     await codeOf(query(urlOf(access), "select 'what customers write' from nowhere"));
@@ -104,7 +105,7 @@ describe("data of the runtime local, besides", () => {
   test("a volume is a folder for its owner alone, keeps its files, and is measured", async () => {
     const data = localData({ dataDir, postgres: undefined });
     const addon = spec("volume");
-    const access = data.newAccess(addon) as VolumeAccess;
+    const access = (await data.newAccess(addon)) as VolumeAccess;
     await data.ensure(addon, access, never);
     expect(access.folder).toBe(join(dataDir, "volumes", addon.id));
     expect((await stat(access.folder!)).mode & 0o777).toBe(0o700);
@@ -115,13 +116,13 @@ describe("data of the runtime local, besides", () => {
     await expect(stat(access.folder!)).rejects.toThrow("ENOENT");
   });
 
-  test("an add-on is reached where its server and the data folder are now, with its old password", () => {
-    const data = localData({ dataDir, postgres: { url: server.url, isOurs: true } });
+  test("an add-on is reached where its server and the data folder are now, with its old password", async () => {
+    const data = localData({ dataDir, postgres: alwaysOpen({ url: server.url, isOurs: true }) });
     const database = spec("postgres");
-    const access = data.newAccess(database) as DatabaseAccess;
+    const access = (await data.newAccess(database)) as DatabaseAccess;
     expect(data.reach(database, { ...access, port: 1, host: "elsewhere" })).toEqual(access);
     const volume = spec("volume");
-    expect(data.reach(volume, { folder: "/elsewhere" })).toEqual(data.newAccess(volume));
+    expect(data.reach(volume, { folder: "/elsewhere" })).toEqual(await data.newAccess(volume));
   });
 });
 

@@ -34,7 +34,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
 
     async function aDatabase() {
       const addon = anAddon();
-      const access = data.newAccess(addon) as DatabaseAccess;
+      const access = (await data.newAccess(addon)) as DatabaseAccess;
       await data.ensure(addon, access, never);
       return { addon, access, url: urlOf(access) };
     }
@@ -50,7 +50,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
     });
 
     test("each is reached by a password of its own of 256 bits, and by no other", async () => {
-      const [one, other] = [data.newAccess(anAddon()), data.newAccess(anAddon())] as DatabaseAccess[];
+      const [one, other] = (await Promise.all([1, 2].map(() => data.newAccess(anAddon())))) as DatabaseAccess[];
       expect(one!.password).not.toBe(other!.password);
       expect(Buffer.from(one!.password, "base64url")).toHaveLength(32);
       const { access } = await aDatabase();
@@ -67,7 +67,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
 
     test("made twice at once, it is there once", async () => {
       const addon = anAddon();
-      const access = data.newAccess(addon) as DatabaseAccess;
+      const access = (await data.newAccess(addon)) as DatabaseAccess;
       await Promise.all([1, 2, 3].map(() => data.ensure(addon, access, never)));
       expect(await query(urlOf(access), "select 1 as one")).toEqual([{ one: 1 }]);
     });
@@ -75,7 +75,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
     test("interrupted at any point, it is finished by the next try, with the same password", async () => {
       for (const afterMs of [0, 5, 10, 20, 40, 80]) {
         const addon = anAddon();
-        const access = data.newAccess(addon) as DatabaseAccess;
+        const access = (await data.newAccess(addon)) as DatabaseAccess;
         await data.ensure(addon, access, AbortSignal.timeout(afterMs)).catch(() => {});
         await data.ensure(addon, access, never);
         expect(await query(urlOf(access), "select 1 as one")).toEqual([{ one: 1 }]);
@@ -134,6 +134,26 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
       await client.end();
     });
 
+    test("what its login has made of it keeps nobody from destroying it", async () => {
+      for (const setting of ["is_template true", "connection limit 0"]) {
+        const { addon, access, url } = await aDatabase();
+        await query(url, `alter database "${access.database}" with ${setting}`);
+        await data.destroy(addon, never);
+        expect(await data.inspect(addon)).toEqual({});
+      }
+    });
+
+    test("what another login has granted to its login keeps nobody from destroying it", async () => {
+      const { addon, access } = await aDatabase();
+      const other = await aDatabase();
+      await query(other.url, "create table hats ()");
+      await query(other.url, `grant select on hats to "${access.user}"`);
+      await query(other.url, `grant connect on database "${other.access.database}" to "${access.user}"`);
+      await data.destroy(addon, never);
+      expect(await data.inspect(addon)).toEqual({});
+      expect(await query(other.url, `select from pg_roles where rolname = '${access.user}'`)).toEqual([]);
+    });
+
     test("interrupted while it is destroyed, the next try takes the rest away", async () => {
       for (const afterMs of [0, 5, 10, 20]) {
         const { addon, url } = await aDatabase();
@@ -146,7 +166,7 @@ export function describeData(name: string, create: () => Promise<DataUnderTest>)
     test("a volume is made, made again, and gone", async () => {
       const addon = anAddon("volume");
       await data.mayMake("volume", 0);
-      const access = data.newAccess(addon);
+      const access = await data.newAccess(addon);
       await data.ensure(addon, access, never);
       await data.ensure(addon, access, never);
       expect(data.reach(addon, access)).toEqual(access);

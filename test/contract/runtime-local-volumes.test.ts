@@ -37,7 +37,7 @@ http.createServer((request, response) => {
 
 async function aVolume(path = "/app/uploads", name = "uploads"): Promise<VolumeMount> {
   const addon = { id: randomUUID(), projectId: randomUUID(), kind: "volume" } as const;
-  await bench.runtime.data.ensure(addon, bench.runtime.data.newAccess(addon), never);
+  await bench.runtime.data.ensure(addon, await bench.runtime.data.newAccess(addon), never);
   return { addonId: addon.id, name, path };
 }
 
@@ -237,6 +237,20 @@ test("what the app has written itself where a volume is mounted makes way, and i
   const fourth = await aRelease({ of: third, image: first.image, volumes });
   expect(await apply(fourth)).toEqual({ ok: true });
   expect(await get(fourth, "/get/uploads/cap")).toBe("kept by v3");
+});
+
+test("at the deepest and longest path, what the app has written makes way and comes back", async () => {
+  const path = Array(73).fill("a").join("/");
+  const first = await aRelease({ files: { [`${path}/.gitkeep`]: "" } });
+  await apply(first);
+  await get(first, `/put/${path}/hat`);
+  const volumes = [await aVolume(`/app/${path}`)];
+  const second = await aRelease({ of: first, image: first.image, volumes });
+  expect(await apply(second)).toEqual({ ok: true });
+  expect(await get(second, `/get/${path}/hat`)).toBe("ENOENT");
+  const third = await aRelease({ of: second, image: first.image });
+  expect(await apply(third)).toEqual({ ok: true });
+  expect(await get(third, `/get/${path}/hat`)).toBe("kept by v1");
 });
 
 test("a command beside the running app has the volumes of its release, not those attached since", async () => {

@@ -51,7 +51,7 @@ async function query(url: string, statement: string): Promise<Record<string, unk
 
 /** What the server has of add-ons: databases and logins. */
 async function onServer(): Promise<{ databases: number; logins: number }> {
-  const read = async (name: string) => (await readFile(join(dataDir, "postgres", name), "utf8")).trim();
+  const read = async (name: string) => (await readFile(join(dataDir, "addons", "postgres", name), "utf8")).trim();
   const admin = `postgres://zyndra:${await read("password")}@127.0.0.1:${await read("port")}/postgres`;
   const [row] = await query(
     admin,
@@ -126,7 +126,7 @@ test.each([0, 60, 250])("killed with -9 %i ms after an app was to go: what is sh
 
 test("with its server killed in the middle, a database is made once that is back", async () => {
   await ask("addons:create", { engine: "postgres", app: "shop", name: "db" });
-  await stopEmbeddedPostgres(dataDir);
+  await stopEmbeddedPostgres(join(dataDir, "addons"));
   await eventually(async () => expect(await states()).toEqual(["db available"]), within);
   expect(await query(await varOf("shop", "DATABASE_URL"), "select 1 as one")).toEqual([{ one: 1 }]);
 });
@@ -136,11 +136,46 @@ test("where the server has to take another port, its databases are found there",
   await eventually(async () => expect(await states()).toEqual(["db available"]), within);
   const before = new URL(await varOf("shop", "DATABASE_URL"));
   await platform.kill9();
-  await stopEmbeddedPostgres(dataDir);
-  await rm(join(dataDir, "postgres", "port"));
+  await stopEmbeddedPostgres(join(dataDir, "addons"));
+  await rm(join(dataDir, "addons", "postgres", "port"));
   platform = await spawnPlatform(env);
   const url = new URL(await varOf("shop", "DATABASE_URL"));
   expect(url.port).not.toBe(before.port);
   expect(url.password).toBe(before.password);
   expect(await query(url.href, "select 1 as one")).toEqual([{ one: 1 }]);
+});
+
+test("what a login does to its server does not reach the platform's", async () => {
+  await ask("addons:create", { engine: "postgres", app: "shop", name: "db" });
+  await eventually(async () => expect(await states()).toEqual(["db available"]), within);
+  const client = new pg.Client({ connectionString: await varOf("shop", "DATABASE_URL") });
+  client.on("error", () => {});
+  await client.connect();
+  // Until the server has no memory left for anybody's locks.
+  const taking = async () => {
+    for (let from = 1; ; from += 1_000)
+      await client.query(`select count(pg_advisory_lock(g)) from generate_series(${from}, ${from + 999}) g`);
+  };
+  await expect(taking()).rejects.toMatchObject({ code: "53200" });
+  for (const app of ["shop", "blog"]) await ask("config:set", { app, vars: ["HAT=fedora"] });
+  expect(await varOf("shop", "HAT")).toBe("fedora");
+  await client.end();
+});
+
+test("the server of databases is started with the first of them, adopted by the next platform, and stopped with all", async () => {
+  expect(await readdir(dataDir)).not.toContain("addons");
+  await ask("volumes:create", { name: "files", app: "shop" });
+  await ask("addons:create", { engine: "postgres", app: "shop", name: "db" });
+  await eventually(async () => expect(await states()).toEqual(["db available", "files available"]), within);
+  const url = await varOf("shop", "DATABASE_URL");
+  const started = "select pg_postmaster_start_time() as started";
+  const before = await query(url, started);
+  await killAfter(0);
+  expect(await query(url, started)).toEqual(before);
+  await platform.kill9();
+  await stopEverything(dataDir);
+  await expect(query(url, started)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  platform = await spawnPlatform(env);
+  expect(await varOf("shop", "DATABASE_URL")).toBe(url);
+  expect(await query(url, "select 1 as one")).toEqual([{ one: 1 }]);
 });

@@ -88,6 +88,8 @@ test.each([
   ["/app/./b", undefined],
   ["/app/..b", "/app/..b"],
   [`/app/${"x".repeat(150)}`, undefined],
+  [`/app${"/a".repeat(9)}`, `/app${"/a".repeat(9)}`],
+  [`/app${"/a".repeat(10)}`, undefined],
 ])("the mount path %s is %s", (path, expected) => expect(MountPath.safeParse(path).data).toBe(expected));
 
 test.each([

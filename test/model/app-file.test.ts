@@ -6,6 +6,7 @@ import { causeOfFaults, faultLine } from "../../src/model/app-file/file-fault.ts
 import { maxFileBytes } from "../../src/model/app-file/file-text.ts";
 import { zyndraYmlSchema } from "../../src/model/app-file/json-schema.ts";
 import { type AppFiles, readAppFiles } from "../../src/model/app-file/read-app-files.ts";
+import { parseYaml } from "../../src/model/app-file/yaml-file.ts";
 import type { AppSettings } from "../../src/model/app-settings.ts";
 
 /** Settings without where they stand. */
@@ -611,12 +612,19 @@ describe("a file that is no right YAML is told with its line", () => {
       `version: 1\n${Array.from({ length: 5_000 }, (_, index) => `bad${index}: x\n`).join("")}`,
       "\n".repeat(64_000),
       ":".repeat(60_000),
+      ":\n".repeat(32_000),
+      "%a\n".repeat(20_000),
     ];
     for (const text of texts) {
       const read = readAppFiles({ "zyndra.yml": text });
       expect(read.ok).toBe(false);
       if (!read.ok) expect(read.faults.length).toBeLessThanOrEqual(101);
     }
+  });
+
+  test("of a file that is wrong throughout only the first faults are looked for", () => {
+    const { faults } = parseYaml("zyndra.yml", ":\n".repeat(32_000));
+    expect(faults).toHaveLength(50);
   });
 });
 

@@ -113,7 +113,7 @@ export function standInData(): StandInData {
     mayMake: async () => {
       if (refusal) throw refusal;
     },
-    newAccess: ({ id, kind }) =>
+    newAccess: async ({ id, kind }) =>
       kind === "volume"
         ? { folder: `/volumes/${id}` }
         : { host: "db.test", port: 5432, user: id, password: `password-of-${id}`, database: id },

@@ -7,6 +7,7 @@ unix_socket_directories = ''   # A socket's path is limited to 107 bytes, a data
 max_connections = 200
 superuser_reserved_connections = 40     # The platform's: whatever add-ons hold, it gets in.
 password_encryption = 'scram-sha-256'
+authentication_timeout = 5s             # Who connects and says nothing holds a place until then.
 
 shared_buffers = 32MB
 work_mem = 4MB

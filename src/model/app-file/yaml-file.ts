@@ -20,6 +20,8 @@ export type ParsedFile = { root?: FileNode; faults: FileFault[] };
 const deepestNesting = 60;
 /** Aliases of aliases make a small file huge ("billion laughs"); no app's file has a tenth of this. */
 const mostNodes = 20_000;
+/** Nobody reads more, and each costs time; what comes after them is not looked at. */
+const mostFaults = 50;
 /** What follows a syntax error is mostly its consequence. */
 const mostSyntaxFaults = 5;
 
@@ -48,6 +50,7 @@ export function parseYaml(file: string, text: string): ParsedFile {
     anchors: new Map(),
     open: new Set(),
     nodes: 0,
+    isTooMuch: false,
     faults: [],
     fault,
   };
@@ -159,6 +162,8 @@ type Converting = {
   /** Those that are being converted: one that is met again contains itself. */
   open: Set<Node>;
   nodes: number;
+  /** It has been told that aliases make too much of the file. */
+  isTooMuch: boolean;
   faults: FileFault[];
   fault: MakeFault;
 };
@@ -166,6 +171,7 @@ type Converting = {
 function convert(at: Converting, node: Node | null): FileNode {
   const [start, end] = node?.range ?? [0, 0];
   const place = at.placeOf(start);
+  if (at.faults.length >= mostFaults) return emptyNode(place);
   const text = at.text.slice(start, end);
   if (node === null || ++at.nodes > mostNodes || at.open.has(node)) {
     if (node !== null) refuseExpansion(at, start);
@@ -196,6 +202,7 @@ function entriesOf(at: Converting, pairs: YamlPair[]): FileEntry[] {
   const entries = new Map<string, FileEntry>();
   const merged: FileNode[] = [];
   for (const pair of pairs) {
+    if (at.faults.length >= mostFaults) break;
     const keyAt = pair.key.range?.[0] ?? 0;
     if (!isScalar(pair.key)) {
       at.faults.push(at.fault(keyAt, "a key is one word here", "a line looks like this: key: value"));
@@ -237,7 +244,8 @@ function mergeInto(at: Converting, entries: Map<string, FileEntry>, value: FileN
 }
 
 function refuseExpansion(at: Converting, offset: number): void {
-  if (at.faults.some(({ problem }) => problem === expansionProblem)) return;
+  if (at.isTooMuch) return;
+  at.isTooMuch = true;
   at.faults.push(at.fault(offset, expansionProblem, "write out what is meant"));
 }
 

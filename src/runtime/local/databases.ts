@@ -6,18 +6,31 @@ import type { DatabaseAccess } from "../../model/addons.ts";
 import type { AddonFigures } from "../runtime.ts";
 import { scramVerifier } from "./scram.ts";
 
-/** The server that add-ons live on: the platform's own, entered with the platform's login. */
+/** The server that add-ons live on, entered with a login that may make databases. */
 export type PostgresServer = {
   url: string;
   /** Nobody else uses it: all of its doors are ours to close. */
   isOurs: boolean;
 };
 
+/** Where the server is that databases are made on: it may be one that is started for the first of them. */
+export type PostgresHome = {
+  /** Undefined while it does not run. */
+  current(): PostgresServer | undefined;
+  /** Starts it where it does not run. */
+  open(): Promise<PostgresServer>;
+};
+
+/** A server that somebody else starts. */
+export function alwaysOpen(server: PostgresServer): PostgresHome {
+  return { current: () => server, open: async () => server };
+}
+
 /** How many connections one add-on's login may hold. */
 const connectionsEach = 20;
 /** What is left to each where all add-ons want theirs at once, below which no more of them are made. */
 const leastConnectionsEach = 4;
-/** The platform's pool, its queue and what listens for events. The embedded server keeps as many free for it. */
+/** The platform's pool, its queue and what listens for events, where it uses the same server. An embedded one keeps as many free. */
 const connectionsOfPlatform = 40;
 
 const connectLimitMs = 5_000;
@@ -110,9 +123,31 @@ export async function destroyDatabase(server: PostgresServer, addonId: string, s
       // Programs that lose their connection come back at once.
       await client.query(`alter role "${name}" nologin`);
     }
+    if (await exists(client, "pg_database", "datname", name)) await makeRemovable(client, name);
     await client.query(`drop database if exists "${name}" with (force)`);
+    await forgetGrants(client, server, name);
     await client.query(`drop role if exists "${name}"`);
   });
+}
+
+/** Its owner may have made it a template, which PostgreSQL refuses to drop; and nobody is to come in any more. */
+async function makeRemovable(client: pg.Client, name: string): Promise<void> {
+  await client.query(`alter database "${name}" with is_template false allow_connections false`);
+}
+
+/** PostgreSQL keeps a login for as long as another database has granted it something, which every owner of one can do. */
+async function forgetGrants(client: pg.Client, server: PostgresServer, name: string): Promise<void> {
+  const { rows } = await client.query<{ place: string }>(
+    `select distinct coalesce(datname, current_database()) as place
+     from pg_shdepend left join pg_database on pg_database.oid = dbid
+     where refclassid = 'pg_authid'::regclass and refobjid = (select oid from pg_roles where rolname = $1)`,
+    [name],
+  );
+  for (const { place } of rows) {
+    const url = new URL(server.url);
+    url.pathname = `/${encodeURIComponent(place)}`;
+    await withClient({ ...server, url: url.href }, undefined, (there) => there.query(`drop owned by "${name}"`));
+  }
 }
 
 /** See Data.inspect. */

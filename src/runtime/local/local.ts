@@ -5,7 +5,7 @@ import type { ProcessStatus, Runtime } from "../runtime.ts";
 import { maxLogBytes, readAppLog } from "./app-log.ts";
 import { localRuntimeChecks } from "./checks.ts";
 import { localData } from "./data.ts";
-import type { PostgresServer } from "./databases.ts";
+import type { PostgresHome } from "./databases.ts";
 import type { Ground } from "./ground.ts";
 import { healAll, healWhatBroke } from "./healing.ts";
 import { stopInstancesExcept } from "./instance.ts";
@@ -37,7 +37,7 @@ export type LocalRuntimeOptions = {
   /** How often to look for processes whose keeper is gone; 3 s by default. */
   watchEveryMs?: number;
   /** Where databases are made; without one there are none. */
-  postgres?: PostgresServer;
+  postgres?: PostgresHome;
 };
 
 /**

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { lstat, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { appHome, type VolumeMount } from "../../model/addons.ts";
@@ -116,7 +117,7 @@ async function makeLink(dataDir: string, slugDir: string, { addonId, path }: Pla
 /** Renamed, never removed: between a look and the next step, the app may write. */
 async function cover(slugDir: string, path: string): Promise<string> {
   await mkdir(join(slugDir, coveredFolder), { recursive: true, mode: 0o700 });
-  const name = encodeURIComponent(path);
+  const name = coveredName(path);
   const isTaken = (await kindOf(join(slugDir, coveredFolder, name))) !== "nothing";
   const kept = join(slugDir, coveredFolder, isTaken ? `${name}-${Date.now()}` : name);
   await rename(join(slugDir, path), kept);
@@ -127,9 +128,15 @@ async function uncover(slugDir: string, path: string): Promise<void> {
   const place = join(slugDir, path);
   // The app may have taken away or replaced the folder around it.
   if ((await kindOf(dirname(place))) !== "folder") return;
-  const kept = join(slugDir, coveredFolder, encodeURIComponent(path));
+  const kept = join(slugDir, coveredFolder, coveredName(path));
   if ((await kindOf(kept)) === "nothing") await mkdir(place, { mode: 0o700 });
   else await rename(kept, place);
+}
+
+/** One folder's name has 255 bytes at most, and is written with a time where it is taken: a path that is too long for that has a hash in its place. */
+function coveredName(path: string): string {
+  const readable = encodeURIComponent(path);
+  return readable.length <= 200 ? readable : createHash("sha256").update(path).digest("hex");
 }
 
 function coveredSentence({ name, path }: Place, kept: string): string {
