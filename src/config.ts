@@ -11,6 +11,8 @@ export type Config = {
   port: number;
   /** The address people type, without a slash at the end. */
   publicUrl: string;
+  /** Other names that lead here, in lower case. */
+  otherHosts: string[];
   plainHttpAllowed: boolean;
   database: { kind: "embedded" } | { kind: "postgres"; url: string };
   packTransport: "node-git-server" | "direct";
@@ -56,6 +58,18 @@ const Environment = z
     ZYNDRA_URL: z
       .url({ protocol: /^https?$/, error: "ZYNDRA_URL must be an address such as https://zyndra.example.org" })
       .optional(),
+    ZYNDRA_OTHER_HOSTS: z
+      .string()
+      .transform((text) =>
+        text
+          .toLowerCase()
+          .split(/[\s,]+/)
+          .filter((host) => host !== ""),
+      )
+      .refine((hosts) => hosts.every((host) => /^[a-z0-9.-]+$/.test(host)), {
+        error: "ZYNDRA_OTHER_HOSTS must be host names with commas between them",
+      })
+      .default([]),
     ZYNDRA_ALLOW_PLAIN_HTTP: z
       .enum(["0", "1"], {
         error: "ZYNDRA_ALLOW_PLAIN_HTTP is 1 to take tokens over plain HTTP from other machines, else 0",
@@ -96,6 +110,7 @@ const Environment = z
       host: env.HOST,
       port: env.PORT,
       publicUrl,
+      otherHosts: env.ZYNDRA_OTHER_HOSTS,
       plainHttpAllowed: env.ZYNDRA_ALLOW_PLAIN_HTTP === "1",
       database: env.DATABASE_URL === undefined ? { kind: "embedded" } : { kind: "postgres", url: env.DATABASE_URL },
       packTransport: env.ZYNDRA_PACK_TRANSPORT,

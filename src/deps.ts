@@ -23,6 +23,8 @@ export type Deps = {
   limits: Limits;
   /** The platform's own address, as people use it. */
   publicUrl: string;
+  /** By what other names people may reach the platform: none of them is an app's to have. */
+  otherHosts: readonly string[];
   /** What `platform:doctor` looks at. */
   checks: readonly Check[];
 };

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { createLocalBuilder } from "./builder/local/local.ts";
@@ -25,6 +26,7 @@ import { openEvents } from "./events/events.ts";
 import { createPushPolicy } from "./git-receiver/git/deploy-push.ts";
 import { createGitDoor, gitServerSettings } from "./git-receiver/git/git-door.ts";
 import type { Log } from "./log.ts";
+import { namesOfMachine } from "./model/hosts.ts";
 import { startAddonWorker } from "./pipeline/addon-worker.ts";
 import { type CronOptions, startCron } from "./pipeline/cron.ts";
 import { startDetachedRuns } from "./pipeline/detached-runs.ts";
@@ -157,6 +159,7 @@ async function openParts(parts: PlatformParts, onClose: OnClose, closeAll: () =>
     log,
     limits,
     publicUrl: config.publicUrl,
+    otherHosts: [...config.otherHosts, publicUrl.hostname, ...namesOfMachine(hostname())],
   };
   const deps: Deps = { ...made, checks: checksOf(made, config) };
   const stopping = new AbortController();

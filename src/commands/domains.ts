@@ -32,7 +32,7 @@ export const addDomains = defineCommand({
     const { deps, tx, actor } = context;
     const app = await takeApp(context, input.app);
     const hosts = hostsOf(input.hosts);
-    for (const host of hosts) refuseUngivenHost(host, deps.runtime.edge.baseDomain);
+    for (const host of hosts) refuseUngivenHost(host, deps.runtime.edge.baseDomain, deps.otherHosts);
     const added = await insertDomains(tx, app, hosts, actor.name);
     const revision = added.length > 0 ? await changeApp(tx, app.id, {}) : null;
     const own = new URL(deps.runtime.edge.url(app.name));

@@ -42,9 +42,24 @@ export function readableHost(host: string): string {
   return readable === "" || readable === host ? host : `${readable} (${host})`;
 }
 
-/** @throws UserError bad_input for names that nobody can be given: Zyndra's own, the apps' own below it, and half ones */
-export function refuseUngivenHost(host: string, baseDomain: string): void {
-  if (host === baseDomain) throw new UserError("bad_input", `${host} is Zyndra's own address`, example);
+/** Domains that stand for the network one is in: a machine is found there by its own name (RFC 6762, appendix G; RFC 8375). */
+const domainsOfNetworks = "local localdomain lan home home.arpa internal intranet private corp fritz.box".split(" ");
+
+/** The names by which a machine that calls itself so is found in its own network. */
+export function namesOfMachine(hostname: string): string[] {
+  const whole = hostname.toLowerCase().replace(/\.$/, "");
+  const [short = ""] = whole.split(".");
+  if (short === "") return [];
+  return [...new Set([whole, short, ...domainsOfNetworks.map((domain) => `${short}.${domain}`)])];
+}
+
+/**
+ * @param otherHosts more names that lead to Zyndra itself: whoever was given one would be sent what is meant for it, tokens included
+ * @throws UserError bad_input for names that nobody can be given: Zyndra's own, the apps' own below it, and half ones
+ */
+export function refuseUngivenHost(host: string, baseDomain: string, otherHosts: readonly string[]): void {
+  if (host === baseDomain || otherHosts.includes(host))
+    throw new UserError("bad_input", `${host} is Zyndra's own address`, example);
   if (!host.includes(".")) throw new UserError("bad_input", `${host} is not a whole name`, example);
   if (host.endsWith(`.${baseDomain}`)) {
     const app = host
@@ -57,7 +72,7 @@ export function refuseUngivenHost(host: string, baseDomain: string): void {
       "zyndra apps:rename changes an app's own address",
     );
   }
-  if (host.endsWith(".localhost")) {
+  if (host.endsWith(".localhost") || host.endsWith(".localdomain")) {
     throw new UserError("bad_input", `${host} leads everyone to their own machine`, example);
   }
 }

@@ -16,6 +16,7 @@ test("all faults of the settings are told at once, each naming its variable", ()
   const env = {
     PORT: "eighty",
     ZYNDRA_URL: "zyndra.example.org",
+    ZYNDRA_OTHER_HOSTS: "paas.example http://x",
     DATABASE_URL: "mysql://x",
     ZYNDRA_LEASE_SECONDS: "0",
     LOG_LEVEL: "loud",
@@ -26,4 +27,9 @@ test("all faults of the settings are told at once, each naming its variable", ()
 
 test("an empty variable counts as not set", () => {
   expect(readConfig({ PORT: "", DATABASE_URL: "" })).toMatchObject({ port: 7878, database: { kind: "embedded" } });
+});
+
+test("other hosts are told with commas between them", () => {
+  expect(readConfig({ ZYNDRA_OTHER_HOSTS: "paas.example, PaaS.lan" }).otherHosts).toEqual(["paas.example", "paas.lan"]);
+  expect(readConfig({}).otherHosts).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseHostName, readableHost, refuseUngivenHost } from "../../src/model/hosts.ts";
+import { namesOfMachine, parseHostName, readableHost, refuseUngivenHost } from "../../src/model/hosts.ts";
 
 test.each([
   ["www.hats.example", "www.hats.example"],
@@ -70,18 +70,28 @@ test("names of other scripts are shown readable, with what they are", () => {
 });
 
 describe("names that nobody is given", () => {
+  const otherHosts = ["paas.example", ...namesOfMachine("Rack7.Hats.Example")];
   test.each([
     ["zyndra.example", "zyndra.example is Zyndra's own address"],
     ["shop.zyndra.example", "shop.zyndra.example is where an app called shop is"],
     ["a.shop.zyndra.example", "shop.zyndra.example is where an app called shop is"],
     ["shop.localhost", "leads everyone to their own machine"],
+    ["localhost.localdomain", "leads everyone to their own machine"],
+    ["paas.example", "Zyndra's own address"],
+    ["rack7.hats.example", "Zyndra's own address"],
+    ["rack7", "Zyndra's own address"],
+    ["rack7.lan", "Zyndra's own address"],
+    ["rack7.local", "Zyndra's own address"],
     ["localhost", "not a whole name"],
     ["hats", "not a whole name"],
   ])("%s is refused", (host, why) => {
-    expect(() => refuseUngivenHost(host, "zyndra.example")).toThrow(why);
+    expect(() => refuseUngivenHost(host, "zyndra.example", otherHosts)).toThrow(why);
   });
 
-  test.each(["example.org", "www.example.org", "notzyndra.example"])("%s is not", (host) => {
-    expect(() => refuseUngivenHost(host, "zyndra.example")).not.toThrow();
-  });
+  test.each(["rack7.example", "hats.example", "example.org", "www.example.org", "notzyndra.example"])(
+    "%s is not",
+    (host) => {
+      expect(() => refuseUngivenHost(host, "zyndra.example", otherHosts)).not.toThrow();
+    },
+  );
 });
