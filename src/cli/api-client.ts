@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
+import { isThisMachine } from "./settings.ts";
 import { Interrupted } from "./world.ts";
 
 /** A Zyndra to talk to. */
@@ -252,9 +253,12 @@ export function failed(server: Server, error: Error & { code?: string }, signal:
       "if it has a certificate of your own authority: NODE_EXTRA_CA_CERTS=FILE names that",
     );
   }
+  const isDownHere = error.code === "ECONNREFUSED" && isThisMachine(new URL(server.url).hostname);
   return new Unreachable(
     `${server.url} cannot be reached: ${why}`,
-    "is it running, and is that its address? zyndra login URL chooses another",
+    isDownHere
+      ? "start it: zyndra start, in the folder that holds its .zyndra (in a checkout: npm start)"
+      : "is it running, and is that its address? zyndra login URL chooses another",
   );
 }
 

@@ -41,7 +41,7 @@ export const ownCommands: OwnCommand[] = [
     run: async (call) => (await import("./log-in.ts")).whoAmI(call),
   },
   {
-    usage: "git:remote APP",
+    usage: "git:remote APP [--remote NAME]",
     summary: "Let git push this folder's repository to an app, without asking for a password",
     also: ["remote", "remote:add"],
     run: async (call) => (await import("./git-remote.ts")).addRemote(call),

@@ -6,6 +6,7 @@ import { machineChecks } from "./doctor/machine.ts";
 import { examineServer } from "./doctor/server.ts";
 import { hostChecks } from "./doctor/tools.ts";
 import { asCalled, paint, printable, type Style } from "./draw.ts";
+import { isThisMachine } from "./settings.ts";
 import { findServer, type Where } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
@@ -52,7 +53,7 @@ async function findServerIfAny(world: World): Promise<Where | undefined> {
 
 function mayRunHere(where: Where | undefined): boolean {
   if (where === undefined) return true;
-  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|.*\.localhost)$/.test(new URL(where.server.url).hostname);
+  return isThisMachine(new URL(where.server.url).hostname);
 }
 
 function asData(groups: Group[]): object[] {

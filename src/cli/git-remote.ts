@@ -9,12 +9,15 @@ import { loadSettings, parseServerUrl } from "./settings.ts";
 import { findWhere, readRemote } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
-/** `git:remote APP`: the remote `zyndra`, and this program as the one who answers git's question for a password there. */
+const shortFlags: Record<string, string> = { "-a": "--app", "-r": "--remote" };
+
+/** `git:remote APP`: the remote `zyndra` or another, and this program as the one who answers git's question for a password there. */
 export async function addRemote({ world, words }: Call): Promise<number> {
   const { words: plain, flags } = takeFlags(
-    words.map((word) => (word === "-a" ? "--app" : word)),
-    { app: "text" },
+    words.map((word) => shortFlags[word] ?? word),
+    { app: "text", remote: "text" },
   );
+  const remote = flags.remote ?? "zyndra";
   const [word] = exactly(plain, 0, 1, "git:remote APP");
   const { server, defaultApp } = await findWhere(world);
   const app = flags.app ?? word ?? defaultApp;
@@ -24,12 +27,18 @@ export async function addRemote({ world, words }: Call): Promise<number> {
   const { name } = await ask<{ name: string }>(server, { method: "GET", path }, world.interrupted);
 
   const url = `${server.url}/${name}.git`;
-  const before = await git(world, ["config", "--local", "--get", "remote.zyndra.url"]).catch(() => undefined);
-  await git(world, before === undefined ? ["remote", "add", "zyndra", url] : ["remote", "set-url", "zyndra", url]);
+  const before = await git(world, ["config", "--local", "--get", `remote.${remote}.url`]).catch(() => undefined);
+  await git(world, before === undefined ? ["remote", "add", remote, url] : ["remote", "set-url", remote, url]);
   await setHelper(world, new URL(server.url).origin);
   const was = before === undefined || before === url ? "" : ` (it was ${before})`;
-  world.stdout.write(`The remote zyndra is ${url}${was}; git asks for no password there.\n`);
-  drawNote(world, "hint", `git push zyndra ${branch === "main" ? "main" : `${branch}:main`} deploys what is committed`);
+  world.stdout.write(`The remote ${remote} is ${url}${was}; git asks for no password there.\n`);
+  drawNote(
+    world,
+    "hint",
+    `git push ${remote} ${branch === "main" ? "main" : `${branch}:main`} deploys what is committed`,
+  );
+  if (remote !== "zyndra")
+    drawNote(world, "hint", `only a remote called zyndra makes this folder ${name}'s: elsewhere add -a ${name}`);
   return exitCodes.ok;
 }
 

@@ -38,8 +38,13 @@ function commandCalled(word: string, described: CommandDescription[] = []): Comm
 function notExplained(word: string, described: CommandDescription[] | undefined): UserError {
   const answer = answerTo(word);
   if (answer) return new UserError("bad_input", `there is no "${word}" here: ${answer.say}`, answer.type);
-  const hint = described ? "zyndra help lists what there is" : "zyndra login URL first; the server knows the others";
-  return new UserError("bad_input", `there is no command "${word}"`, hint);
+  if (described) return new UserError("bad_input", `there is no command "${word}"`, "zyndra help lists what there is");
+  const hint = "zyndra login URL, where nobody is logged in yet; zyndra doctor says what else is wrong";
+  return new UserError(
+    "unauthenticated",
+    `the server knows whether there is a "${word}", and it cannot be asked`,
+    hint,
+  );
 }
 
 function explainOwn(world: World, own: OwnCommand): number {

@@ -61,9 +61,11 @@ async function askToken(world: World, url: string): Promise<string> {
   return askSecret(world, `Token for ${url} (it is not shown): `);
 }
 
+const lostToken = "an owner who lost theirs: zyndra recover, on its machine";
+
 const whereTokensComeFrom = [
   "a token comes from a machine that is logged in: zyndra tokens:create laptop",
-  "a Zyndra without an owner: zyndra setup URL CODE, as its start prints it; an owner who lost theirs: zyndra recover, on its machine",
+  `a Zyndra without an owner: zyndra setup URL CODE, as its start prints it; ${lostToken}`,
 ];
 
 export async function logOut({ world, words }: Call): Promise<number> {
@@ -82,13 +84,20 @@ export async function logOut({ world, words }: Call): Promise<number> {
   const current = settings.current === url ? next : settings.current;
   await saveSettings(world.configFolder, { servers: settings.servers, ...(current === undefined ? {} : { current }) });
   world.stdout.write(`Logged out of ${url}. The token itself stays valid; tokens:revoke ends one.\n`);
+  if (next === undefined) {
+    drawNote(world, "warning", "the token was kept nowhere else here, and no server shows it again");
+    drawNote(world, "hint", `the way back in is another token: ${lostToken}`);
+  }
   if (settings.current === url && next !== undefined) world.stdout.write(`Commands go to ${next} from now on.\n`);
   return exitCodes.ok;
 }
 
 export async function whoAmI({ world, words, asJson }: Call): Promise<number> {
   exactly(takeFlags(words, {}).words, 0, 0, "whoami");
-  const { server } = await findWhere(world);
+  const { server } = await findWhere(world).catch((error: unknown) => {
+    if (!(error instanceof UserError) || error.code !== "unauthenticated") throw error;
+    throw new UserError(error.code, error.message, `${error.hint}; ${lostToken}`);
+  });
   const me = await whoIs(world, server);
   if (asJson) return printJson(world, { url: server.url, ...me });
   world.stdout.write(printable(world.stdout, `${me.name} (${me.role}) at ${server.url}\n`));

@@ -91,13 +91,16 @@ export function parseServerUrl(text: string): string {
  */
 export function assertPrivate(url: string, plainHttpAllowed: boolean): void {
   const { protocol, hostname } = new URL(url);
-  const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[\w.-]+\.localhost)$/i.test(hostname);
-  if (protocol === "https:" || isLocal || plainHttpAllowed) return;
+  if (protocol === "https:" || isThisMachine(hostname) || plainHttpAllowed) return;
   throw new UserError(
     "forbidden",
     `${url} is plain HTTP to another machine: others on the way could read what is sent`,
     "use its https address; on a network that you trust: --plain-http",
   );
+}
+
+export function isThisMachine(hostname: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[\w.-]+\.localhost)$/i.test(hostname);
 }
 
 function notAnAddress(text: string): UserError {

@@ -317,6 +317,10 @@ async function refuseOtherThanApp(
   const [first] = plain;
   const [, ...fields] = command.words.positional;
   const mayNameApp = isAboutApp(command) && isAboutExistingApp(command);
+  if (typed === "status" && first === undefined && flags.app === undefined && options.defaultApp === undefined) {
+    const hint = "zyndra status APP; whether Zyndra itself is in order: zyndra doctor";
+    throw new UserError("bad_input", "which app?", hint);
+  }
   if (!mayNameApp || first === undefined || flags.app !== undefined || options.defaultApp !== undefined) return;
   const names = await options.appNames();
   if (names.includes(first)) return;

@@ -48,7 +48,7 @@ const otherWords: Record<string, string> = {
   "volumes:create": "volumes:add",
   "volumes:destroy": "volumes:delete volumes:remove storage:destroy",
   "volumes:detach": "storage:unmount",
-  "tokens:create": "auth:token authorizations:create tokens:add tokens:new",
+  "tokens:create": "authorizations:create tokens:add tokens:new",
   "tokens:list": "authorizations tokens:ls",
   "tokens:revoke": "authorizations:revoke tokens:delete tokens:remove tokens:destroy",
 };
@@ -225,6 +225,7 @@ const answers: [words: string, answer: ToType][] = [
     "keys:* ssh-keys:*",
     { say: "git needs no SSH key: it pushes over HTTP with a token", type: "zyndra git:remote APP" },
   ],
+  ["auth:token", { say: "a token is shown once, when it is made", type: "zyndra tokens:create LABEL" }],
   ["auth:2fa 2fa:* clients:* sessions:*", { say: "who gets in is said by tokens", type: "zyndra tokens" }],
   [
     "features:* labs:* plugins:* plugin:* webhooks:* notifications:* integrations:*",

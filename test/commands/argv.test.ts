@@ -242,6 +242,12 @@ describe("which app is meant", () => {
     expect(await refusal(line)).toMatchObject({ message, hint });
   });
 
+  test("status alone points to the doctor as well", async () => {
+    const info = { ...destroyApp, name: "apps:info" } as Command;
+    const said = parseWords(["status"], { commands: [info], appNames: async () => apps });
+    await expect(said).rejects.toMatchObject({ message: "which app?", hint: expect.stringContaining("zyndra doctor") });
+  });
+
   test("where there is one app, the line to type has it", async () => {
     const said = parseWords(["scale", "web=2"], { commands, appNames: async () => ["hats"] });
     await expect(said).rejects.toMatchObject({ hint: "zyndra scale -a hats web=2" });

@@ -73,7 +73,7 @@ describe("several servers", () => {
     expect(await zyndra("whoami --server")).toMatchObject({ code: 2, err: "error: --server needs a value\n" });
     expect(await zyndra("whoami --server https://elsewhere.example.org")).toMatchObject({
       code: 1,
-      err: "error: this machine has no token for https://elsewhere.example.org\nhint: zyndra login https://elsewhere.example.org\n",
+      err: "error: this machine has no token for https://elsewhere.example.org\nhint: zyndra login https://elsewhere.example.org; an owner who lost theirs: zyndra recover, on its machine\n",
     });
   });
 
@@ -99,7 +99,10 @@ describe("several servers", () => {
       current: web.url,
       servers: { [web.url]: { token: ana.token, name: ana.name } },
     });
-    expect(await zyndra(`logout --server ${hostOf(web)}`)).toMatchObject({ code: 0 });
+    expect(await zyndra(`logout --server ${hostOf(web)}`)).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("warning: the token was kept nowhere else here, and no server shows it again\n"),
+    });
     expect(await zyndra("servers")).toEqual({
       code: 0,
       out: "This machine is not logged in anywhere.\n",

@@ -36,13 +36,24 @@ const settings = async () => (await desk.settings()) as { current: string };
 
 describe("getting in", () => {
   test("without a login every line says how to get in", async () => {
-    for (const words of ["apps", "whoami", "open shop", "git:remote shop"]) {
+    for (const words of ["apps", "open shop", "git:remote shop"]) {
       expect(await zyndra(words), words).toEqual({
         code: 1,
         out: "",
         err: "error: this machine is not logged in anywhere\nhint: zyndra login URL with a token; on a new Zyndra: zyndra setup URL CODE\n",
       });
     }
+  });
+
+  test("without a login whoami tells of the way back, and help what only the server knows", async () => {
+    expect((await zyndra("whoami")).err).toContain(
+      "setup URL CODE; an owner who lost theirs: zyndra recover, on its machine",
+    );
+    expect(await zyndra("help config:set")).toEqual({
+      code: 1,
+      out: "",
+      err: 'error: the server knows whether there is a "config:set", and it cannot be asked\nhint: zyndra login URL, where nobody is logged in yet; zyndra doctor says what else is wrong\n',
+    });
   });
 
   test("login keeps a token that the server finds good, for this user alone", async () => {
@@ -124,7 +135,7 @@ describe("getting in", () => {
   test("ZYNDRA_URL and ZYNDRA_TOKEN need no file", async () => {
     expect(await zyndra("whoami", { override: { url: web.url, token: ana.token } })).toMatchObject({ code: 0 });
     expect((await zyndra("whoami", { override: { url: web.url } })).err).toContain(
-      `error: this machine has no token for ${web.url}\nhint: zyndra login ${web.url}\n`,
+      `error: this machine has no token for ${web.url}\nhint: zyndra login ${web.url}; an owner who lost`,
     );
   });
 
@@ -243,7 +254,7 @@ describe("words", () => {
     expect(await zyndra("apps", { override: { url: nowhere, token: "t" } })).toEqual({
       code: 1,
       out: "",
-      err: `error: ${nowhere} cannot be reached: nothing listens there\nhint: is it running, and is that its address? zyndra login URL chooses another\n`,
+      err: `error: ${nowhere} cannot be reached: nothing listens there\nhint: start it: zyndra start, in the folder that holds its .zyndra (in a checkout: npm start)\n`,
     });
     const unknown = "http://no-such-host.invalid";
     expect((await zyndra("apps", { override: { url: unknown, token: "t" } })).err).toMatch(
@@ -322,7 +333,7 @@ describe("help", () => {
     expect((await zyndra("help apps:delete")).out).toMatch(/^zyndra apps:destroy APP\n/);
     expect(await zyndra("help certs")).toMatchObject({
       code: 2,
-      err: expect.stringContaining('error: there is no "certs" here: certificates are'),
+      err: expect.stringContaining('error: there is no "certs" here: HTTPS is up to'),
     });
   });
 });
@@ -428,6 +439,17 @@ describe("in a git repository", () => {
     expect((await run(["remote", "get-url", "zyndra"])).out).toBe(
       `${web.url.replace("//", "//ana:secret@")}/tea.git\n`,
     );
+  });
+
+  test("git:remote -r makes a remote of another name, and says what that is not", async () => {
+    await logIn();
+    await run(["init", "--quiet", "-b", "main"]);
+    expect(await zyndra("git:remote shop -r staging")).toEqual({
+      code: 0,
+      out: `The remote staging is ${web.url}/shop.git; git asks for no password there.\n`,
+      err: "hint: git push staging main deploys what is committed\nhint: only a remote called zyndra makes this folder shop's: elsewhere add -a shop\n",
+    });
+    expect((await run(["remote"])).out).toBe("staging\n");
   });
 
   test("outside of a repository git:remote says what to do", async () => {
