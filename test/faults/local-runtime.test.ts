@@ -500,6 +500,50 @@ describe("keepers", () => {
     expect(await programs()).toEqual([]);
   });
 
+  /** Leaves its group, its parent and all that marks it. */
+  const daemon = (seconds: number) => `env -i setsid sh -c 'sleep ${seconds} & sleep ${seconds}' &`;
+  const sleepers = async (seconds: number) => {
+    const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+    const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "")));
+    return lines.filter((line) => line === `sleep\0${seconds}\0`).length;
+  };
+  const oddSeconds = () => 100_000 + Math.floor(Math.random() * 900_000);
+
+  test("a daemon that has dropped its mark ends with the release", async () => {
+    bench = await openLocalBench({ stopGraceMs: 300 });
+    const seconds = oddSeconds();
+    const worker = { command: `${daemon(seconds)} exec node worker.js` };
+    const spec = await live({
+      processTypes: { web: { command: "node web.js" }, worker },
+      formation: { web: 1, worker: 1 },
+    });
+    await eventually(async () => expect(await sleepers(seconds)).toBe(2));
+    await bench.runtime.rollout.destroy(spec.appId, 2);
+    expect(await sleepers(seconds)).toBe(0);
+  });
+
+  test("a daemon that has dropped its mark ends with the command, however that ends", async () => {
+    bench = await openLocalBench({ stopGraceMs: 300 });
+    const spec = await live();
+    const seconds = oddSeconds();
+    const stop = new AbortController();
+    const run = (command: string, signal = never) => bench.runtime.processes.run(spec, command, () => {}, signal);
+    expect(await run(`${daemon(seconds)} sleep 0.2; exit 3`)).toBe(3);
+    expect(await sleepers(seconds)).toBe(0);
+
+    const stopped = run(`${daemon(seconds)} sleep 900`, stop.signal).catch((error: Error) => error);
+    await eventually(async () => expect(await sleepers(seconds)).toBe(2));
+    stop.abort(new Error("stopped"));
+    expect(await stopped).toMatchObject({ message: "stopped" });
+    expect(await sleepers(seconds)).toBe(0);
+
+    const removed = run(`${daemon(seconds)} sleep 900`).catch((error: Error) => error);
+    await eventually(async () => expect(await sleepers(seconds)).toBe(2));
+    await bench.runtime.rollout.destroy(spec.appId, 2);
+    expect(await removed).toMatchObject({ message: "Nothing of shop is here any more: it is being removed." });
+    expect(await sleepers(seconds)).toBe(0);
+  });
+
   test("garbage, endless lines and lines without an end arrive as lines of bounded length", async () => {
     bench = await openLocalBench();
     const js = `

@@ -210,11 +210,19 @@ export async function isRetired(folder: string): Promise<boolean> {
 export async function stopInstance(dataDir: string, appId: string, instanceId: string): Promise<void> {
   const folder = processFolder(dataDir, appId, instanceId);
   const facts = await findInstance(dataDir, appId, instanceId);
-  const keeper = await findKeeper(folder);
-  if (keeper !== undefined) await stopKeeper(keeper, folder);
-  await endMarked(instanceId);
+  await endKept(folder);
   if (facts?.port !== undefined) await releasePort(dataDir, facts.port);
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/**
+ * Ends all that runs below a folder's keeper, and the keeper: it alone knows of processes that have dropped their mark, so
+ * it is asked first.
+ */
+export async function endKept(folder: string): Promise<void> {
+  const keeper = await findKeeper(folder);
+  if (keeper !== undefined) await stopKeeper(keeper, folder);
+  await endMarked(basename(folder));
 }
 
 /** Ends every instance of an app that `keep` does not name. */

@@ -216,6 +216,7 @@ sub end_group {
         relay_until(sub { $child_gone }, 2, 0.02);
     }
     end_marked();
+    end_descendants();
     reap();
 }
 
@@ -243,6 +244,30 @@ sub end_marked {
         my $environ = "\0" . (<$file> // '') . "\0";
         kill 'KILL', $pid if index($environ, "\0ZYNDRA_INSTANCE=$launch{instance}\0") >= 0;
     }
+}
+
+# What has left the group and dropped our mark is still below us, since orphans become our children. In several rounds: one
+# may fork while we look, and what is below it comes to us only when it is gone.
+sub end_descendants {
+    for (1 .. 100) {
+        reap();
+        my @pids = descendants() or return;
+        kill 'KILL', @pids;
+        select undef, undef, undef, 0.01;
+    }
+}
+
+sub descendants {
+    opendir my $proc, '/proc' or return;
+    my %children;
+    for my $pid (grep { /^\d+$/ } readdir $proc) {
+        open my $file, '<', "/proc/$pid/stat" or next;
+        my ($parent) = (<$file> // '') =~ /.*\) \S (\d+)/s or next;
+        push @{ $children{$parent} }, $pid;
+    }
+    my @below = @{ $children{$$} // [] };
+    for (my $at = 0; $at < @below; $at++) { push @below, @{ $children{ $below[$at] } // [] } }
+    return @below;
 }
 
 sub note_exit {

@@ -11,7 +11,7 @@ import type { WriteLine } from "../../model/log-line.ts";
 import type { EndSignal, OtherEnd, ReleaseSpec, RunOptions, TerminalSize } from "../runtime.ts";
 import { processEnvironment } from "./environment.ts";
 import { findSlug, type Ground } from "./ground.ts";
-import { endMarked, type KeeperStreams, spawnKeeper, writeLaunch } from "./instance.ts";
+import { endKept, endMarked, type KeeperStreams, spawnKeeper, writeLaunch } from "./instance.ts";
 import { splitLines } from "./lines.ts";
 import { LockBusy } from "./lock.ts";
 import { openLineLog } from "./log-file.ts";
@@ -77,17 +77,20 @@ export async function endLostRuns(dataDir: string, appId: string): Promise<void>
     const [pid, startTime] = ((await readIfThere(join(folder, "owner"))) ?? "").split(" ");
     // Without an owner it is being made this moment, or was never begun: nothing runs in it.
     if (!startTime || (await startTimeOf(Number(pid))) === startTime) continue;
-    await endMarked(id);
+    await endKept(folder);
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
-/** Ends every one-off of an app, running or not. */
+/** Ends every one-off of an app, running or not; each is nobody's from then on. */
 export async function endRuns(dataDir: string, appId: string): Promise<void> {
-  for (const id of await namesIn(runsFolder(dataDir, appId))) {
-    await endMarked(id);
-    await rm(join(runsFolder(dataDir, appId), id), { recursive: true, force: true, maxRetries: 3 });
-  }
+  const end = async (folder: string) => {
+    await rm(join(folder, "owner"), { force: true });
+    await endKept(folder);
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  };
+  const ids = await namesIn(runsFolder(dataDir, appId));
+  await Promise.all(ids.map((id) => end(join(runsFolder(dataDir, appId), id))));
 }
 
 type OneOff = {
@@ -129,7 +132,9 @@ async function runOnce(
     const env = { ...made, ...asked.env };
     const command = replacingShell(asked.command);
     await writeLaunch(folder, { ...asked, command, instance: id, cwd: dir, env, log: "/dev/null", limits });
-    return await keepOnce(folder, signal, attend);
+    const exitCode = await keepOnce(folder, signal, attend);
+    if ((await readIfThere(join(folder, "owner"))) === undefined) throw isBeingRemoved(spec);
+    return exitCode;
   } finally {
     await endMarked(id);
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
@@ -166,8 +171,12 @@ async function makeRunFolder({ dataDir }: Ground, spec: ReleaseSpec, folder: str
     for (const one of [folder, join(folder, "home"), join(folder, "tmp")]) await mkdir(one, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    throw new UserError("gone", `Nothing of ${spec.appName} is here any more: it is being removed.`);
+    throw isBeingRemoved(spec);
   }
+}
+
+function isBeingRemoved({ appName }: ReleaseSpec): UserError {
+  return new UserError("gone", `Nothing of ${appName} is here any more: it is being removed.`);
 }
 
 async function keepOnce(
