@@ -1,6 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import pg from "pg";
 
+if (!process.env.DATABASE_URL) {
+  console.error("DATABASE_URL is not set: this app has no database yet. Type: zyndra addons:create postgres --app APP");
+  process.exit(1);
+}
+
 // Runs before a new release serves. It may run again after a crash, so each file is applied once, in a transaction of its own.
 const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
 await client.connect();

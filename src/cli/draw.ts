@@ -105,8 +105,27 @@ function paintStart(out: Out, style: Style, text: string): string {
 function drawFields(out: Out, fields: { name: string; value: string }[]): string {
   const width = Math.max(...fields.map((field) => widthOf(field.name))) + 1;
   return fields
-    .map(({ name, value }) => `${paint(out, "dim", pad(`${name}:`, width))} ${printable(out, value)}\n`)
+    .map(({ name, value }) => {
+      const title = paint(out, "dim", pad(name === "" ? "" : `${name}:`, width));
+      return `${title} ${broken(out, printable(out, value), width + 1)}\n`;
+    })
     .join("");
+}
+
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** On a terminal a long text goes on in the next line, as far from the left as it began. */
+function broken(out: Out, text: string, indent: number): string {
+  if (out.columns === undefined || text.includes("\n")) return text;
+  return wrap(text, Math.max(leastWidth, out.columns - indent)).join(`\n${" ".repeat(indent)}`);
 }
 
 /** Aligned columns without borders; on a terminal no wider than that, where it can be helped. */
@@ -115,10 +134,15 @@ export function drawTable(out: Out, table: Table): string {
   const hasHeader = table.columns.some((column) => column !== "");
   const head = table.columns.map((column) => column.toUpperCase());
   const rows = table.rows.map((row) => table.columns.map((_, index) => oneLine(out, row[index] ?? "")));
+  const last = head.length - 1;
+  const isSaid = (index: number) => rows.some((row) => row[index] !== "");
   const kept = head
     .map((_, index) => index)
-    .filter((index) => head[index] !== "" || rows.some((row) => row[index] !== ""));
-  const shown = (hasHeader ? [head, ...rows] : rows).map((row) => kept.map((index) => row[index]!));
+    .filter((index) => isSaid(index) || (head[index] !== "" && !(table.lastBelow && index === last)));
+  const all = hasHeader ? [head, ...rows] : rows;
+  const pick = (indexes: number[]) => all.map((row) => indexes.map((index) => row[index]!));
+  const isBelow = table.lastBelow === true && isSaid(last) && isTooWide(pick(kept), out.columns);
+  const shown = pick(isBelow ? kept.slice(0, -1) : kept);
   const widths = fitWidths(shown, out.columns);
   const lines = shown.map((row) =>
     row
@@ -127,7 +151,23 @@ export function drawTable(out: Out, table: Table): string {
       .trimEnd(),
   );
   if (hasHeader) lines[0] = paint(out, "dim", lines[0]!);
-  return `${lines.join("\n")}\n`;
+  const below = (row: string[]) =>
+    row[last] === "" ? "" : `\n${belowIndent}${broken(out, row[last]!, belowIndent.length)}`;
+  const whole = isBelow
+    ? lines.map((line, index) => line + (index === 0 && hasHeader ? "" : below(all[index]!)))
+    : lines;
+  return `${whole.join("\n")}\n`;
+}
+
+const belowIndent = " ".repeat(6);
+
+function isTooWide(rows: string[][], columns: number | undefined): boolean {
+  if (columns === undefined) return false;
+  return naturalWidths(rows).reduce((sum, width) => sum + width + 2, -2) > columns;
+}
+
+function naturalWidths(rows: string[][]): number[] {
+  return rows[0]!.map((_, index) => Math.max(...rows.map((row) => widthOf(row[index]!))));
 }
 
 /** Narrower than this a cell says nothing. */
@@ -135,7 +175,7 @@ const leastWidth = 12;
 
 /** The widest columns give way first; addresses never, since half of one is none. */
 function fitWidths(rows: string[][], columns: number | undefined): number[] {
-  const widths = rows[0]!.map((_, index) => Math.max(...rows.map((row) => widthOf(row[index]!))));
+  const widths = naturalWidths(rows);
   if (columns === undefined) return widths;
   const mayShrink = widths.map((_, index) => !rows.some((row) => row[index]!.includes("://")));
   let tooWide = widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1)) - columns;

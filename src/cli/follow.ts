@@ -41,7 +41,11 @@ function leaveDeploy(world: World, { appName, number }: DeployFollow): number {
   return exitCodes.ok;
 }
 
-async function followDeploy(call: Call, server: Server, { appName, deployId, number }: DeployFollow): Promise<number> {
+async function followDeploy(
+  call: Call,
+  server: Server,
+  { appName, deployId, number, isOver }: DeployFollow,
+): Promise<number> {
   const { world } = call;
   const path = `/api/deploys/${deployId}/follow`;
   let toldEnd = false;
@@ -57,7 +61,7 @@ async function followDeploy(call: Call, server: Server, { appName, deployId, num
         const end = message.data as DeployEnd;
         // The log says itself how it ended; this is for one that could not.
         if (!toldEnd && !call.asJson) tellEnd(world, end);
-        return end.status === "live" ? exitCodes.ok : exitCodes.failed;
+        return end.status === "live" || isOver ? exitCodes.ok : exitCodes.failed;
       }
     }
   } catch (error) {
@@ -168,7 +172,7 @@ type LogsFollow = Extract<Follow, { kind: "logs" }>;
 /** An app's log. Its lines have no numbers, so after a break the last ones come again and those shown before are left out. */
 async function followLogs(call: Call, server: Server, what: LogsFollow): Promise<number> {
   const { world } = call;
-  const { appName, lines, tail, process, source, grep } = what;
+  const { appName, lines, tail, process, source, grep, ifNothing } = what;
   const since = what.since === undefined ? undefined : momentSince(what.since, new Date())?.toISOString();
   const filters = Object.entries({ process, source, since, grep }).filter(([, value]) => value !== undefined);
   const memory = openMemory();
@@ -178,12 +182,15 @@ async function followLogs(call: Call, server: Server, what: LogsFollow): Promise
     memory.startAgain();
     return { path: `/api/apps/${encodeURIComponent(appName)}/logs?${asked}` };
   };
+  let isEmpty = true;
   for await (const message of follow(server, request, options(world))) {
     if (message.event === "end") break;
+    isEmpty = false;
     const line = message.data as AppLogLine;
     if (!memory.isNew(line)) continue;
     world.stdout.write(`${call.asJson ? JSON.stringify(line) : drawAppLogLine(world.stdout, line)}\n`);
   }
+  if (isEmpty && ifNothing !== undefined) drawNote(world, "hint", ifNothing);
   return exitCodes.ok;
 }
 

@@ -5,7 +5,7 @@ import { Unreachable } from "./api-client.ts";
 import type { Call } from "./call.ts";
 import { findOwn, type OwnCommand, ownCommands } from "./cli.ts";
 import { askCommands } from "./described.ts";
-import { asCalled, drawNote, paint } from "./draw.ts";
+import { asCalled, drawNote, paint, wrap } from "./draw.ts";
 import { findServer } from "./where.ts";
 import { exitCodes, type World } from "./world.ts";
 
@@ -175,14 +175,4 @@ function twoColumns(rows: Row[], width: number): string[] {
     if (left.length <= width) return [`${left.padEnd(width)}  ${first}`, ...rest];
     return [left, " ".repeat(width + 2) + first, ...rest];
   });
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

@@ -9,7 +9,8 @@ const endings = ["SIGTERM", "SIGHUP"] as const;
 export function openTerminal(stdin: ReadStream, stdout: WriteStream, type: string): Terminal {
   return {
     type,
-    size: () => ({ columns: stdout.columns, rows: stdout.rows }),
+    // One of unknown size says 0.
+    size: () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 }),
     onResize(listener) {
       stdout.on("resize", listener);
       return () => void stdout.off("resize", listener);

@@ -53,8 +53,17 @@ export async function createAddon(context: CommandContext, asked: NewAddonAsked)
   const app = found && (await lockApp(tx, found.id));
   const projectId = app?.projectId ?? (await defaultProject(tx, actor.orgId));
   const name = asked.name ?? (await freeName(tx, projectId, app ? `${app.name}-${kind}` : kind));
-  const addon = await startAddon(deps, tx, { orgId: actor.orgId, projectId, kind, name, createdBy: actor.name });
+  const start = { orgId: actor.orgId, projectId, kind, name, createdBy: actor.name };
+  const addon = await startAddon(deps, tx, start, createdAs(kind, "OTHER", app?.name));
   return app ? attachTo(context, addon, app, asked) : changed(tx, addon, null, {});
+}
+
+/** What is typed to make one of this name. */
+function createdAs(kind: AddonKind, name: string, appName: string | undefined): string {
+  const toApp = appName === undefined ? "" : ` --app ${appName}`;
+  return kind === "volume"
+    ? `zyndra volumes:create ${name}${toApp}`
+    : `zyndra addons:create ${kind}${toApp} --name ${name}`;
 }
 
 export async function attachExisting(
@@ -212,7 +221,11 @@ export function createdView(result: AddonChanged): View {
   const made = `${result.name} is being made`;
   if (result.app === null) {
     const how = `zyndra ${result.kind === "volume" ? "volumes" : "addons"}:attach ${result.name} --app APP`;
-    return { text: made, hint: `${how} gives it to an app` };
+    return {
+      text: made,
+      warnings: ["it is attached to no app, so that none gets its config vars"],
+      hint: `${how} gives it to an app`,
+    };
   }
   return { text: `${made}; ${given(result)}` };
 }

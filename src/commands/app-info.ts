@@ -9,7 +9,7 @@ import { type DeployStatus, isFinal, shortId, statusWords } from "../model/deplo
 import { readableHost } from "../model/hosts.ts";
 import { sinceWords } from "../pipeline/lock.ts";
 import type { ProcessStatus } from "../runtime/runtime.ts";
-import { ago } from "./ago.ts";
+import { ago, liveFor } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { AppInput } from "./inputs.ts";
 
@@ -73,7 +73,7 @@ export const showApp = defineCommand({
       {
         name: "Release",
         value: app.release
-          ? `v${app.release.version}, ${app.release.description}, live since ${ago(app.release.liveAt)}`
+          ? `v${app.release.version}, ${app.release.description}, ${liveFor(app.release.liveAt)}`
           : "none yet",
       },
       { name: "Last deploy", value: app.lastDeploy ? deployWords(app.lastDeploy) : "none yet" },

@@ -57,12 +57,14 @@ export function describeCommands(commands: readonly Command[]): CommandDescripti
     aliases: command.aliases ?? [],
     summary: command.summary,
     usage: usageOf(command),
-    flags: flagsOf(command).map(({ name, flag }) => ({
-      name,
-      ...(flag.short === undefined ? {} : { short: flag.short }),
-      kind: flag.kind,
-      summary: flag.summary,
-    })),
+    flags: flagsOf(command)
+      .filter(({ flag }) => !flag.isHidden)
+      .map(({ name, flag }) => ({
+        name,
+        ...(flag.short === undefined ? {} : { short: flag.short }),
+        kind: flag.kind,
+        summary: flag.summary,
+      })),
     examples: command.examples,
     needs: command.needs,
     confirm: command.confirm !== undefined,

@@ -58,6 +58,8 @@ export type Flag = {
   short?: string;
   /** Other names of it that people bring along, long ones and letters; they are not listed. */
   also?: string[];
+  /** It is understood, to be answered with a sentence, and not listed. */
+  isHidden?: true;
   summary: string;
 };
 

@@ -99,7 +99,7 @@ type ConfigChanged = Changed & { appName: string; isLive: boolean; deploy: { id:
 
 /** One release for all that was changed, and none where everything is as it was. */
 async function release({ deps, tx, actor }: CommandContext, app: AppRow, changed: Changed): Promise<ConfigChanged> {
-  const names = [...changed.set, ...changed.unset];
+  const names = [...changed.set, ...changed.unset.map((name) => `${name} removed`)];
   const waiting = names.length > 0 ? names : await unreleasedNames(deps, tx, app);
   const deploy = waiting.length > 0 ? await startConfigDeploy(tx, app, actor, waiting) : null;
   return {

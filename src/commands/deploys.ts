@@ -11,7 +11,7 @@ import { duration, isFinal, shortId, statusWords } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
 import { endUnsuccessful } from "../pipeline/endings.ts";
-import { namesIn, startConfigDeploy, startDeploy } from "../pipeline/start.ts";
+import { changesIn, startConfigDeploy, startDeploy } from "../pipeline/start.ts";
 import { ago } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { Count, DeployNumber, ExistingApp } from "./inputs.ts";
@@ -147,7 +147,7 @@ export const listAllDeploys = defineCommand({
   },
   view: (deploys, { app }) => ({
     table: {
-      columns: ["DEPLOY", "STATE", "RELEASE", "WHAT", "BY", "WHEN", "TOOK", ""],
+      columns: ["DEPLOY", "STATE", "RELEASE", "WHAT", "BY", "WHEN", "TOOK", "WHY"],
       rows: deploys.map((row) => [
         `#${row.number}`,
         statusWords(row.status),
@@ -159,6 +159,7 @@ export const listAllDeploys = defineCommand({
         row.cause?.headline ?? "",
       ]),
       none: `${app} has no deploys yet: git push zyndra main makes the first.`,
+      lastBelow: true,
     },
     // Numbers have no gaps, so the newest tells how many there are.
     ...moreHint(deploys.length, deploys[0]?.number, { command: "deploys", app }),
@@ -178,10 +179,17 @@ export const showDeployLogs = defineCommand({
   async run({ deps, actor }, input) {
     const app = await getApp(deps.db.db, actor.orgId, input.app);
     const row = await pickDeploy(deps.db.db, app, input.number);
-    return { appName: app.name, deployId: row.id, number: row.number };
+    return { appName: app.name, deployId: row.id, number: row.number, isOver: isFinal(row.status) };
   },
   view: () => ({}),
-  follow: ({ appName, deployId, number }) => ({ kind: "deploy", appName, deployId, number, detach: false }),
+  follow: ({ appName, deployId, number, isOver }) => ({
+    kind: "deploy",
+    appName,
+    deployId,
+    number,
+    detach: false,
+    ...(isOver ? { isOver } : {}),
+  }),
 });
 
 export const cancel = defineCommand({
@@ -272,7 +280,7 @@ export const retry = defineCommand({
       );
     }
     if (row.kind === "config") {
-      const again = await startConfigDeploy(tx, app, actor, namesIn(row.title));
+      const again = await startConfigDeploy(tx, app, actor, changesIn(row.title));
       if (!again) throw new UserError("conflict", `${app.name} has nothing live: the next push takes the config`);
       return started(app, { deploy: again, followed: false });
     }

@@ -16,6 +16,7 @@ export const examinePlatform = defineCommand({
       columns: ["", "WHAT", "FOUND", "WHAT TO DO"],
       rows: findings.map(({ verdict, check, text, hint }) => [verdict, check, text, hint ?? ""]),
       none: "There is nothing to look at.",
+      lastBelow: true,
     },
     ...(worstOf(findings) === "ok" ? { hint: "all of it is in order" } : {}),
   }),

@@ -83,7 +83,7 @@ export const removeDomains = defineCommand({
     text: `${listed(removed)} ${removed.length === 1 ? "is" : "are"} ${isLive ? "being taken" : "taken"} from ${appName}`,
   }),
   follow: (result) =>
-    followChange(result, `${listed(result.removed)} ${leads(result.removed)} to ${result.appName} no more`),
+    followChange(result, `${listed(result.removed)} no longer ${leads(result.removed)} to ${result.appName}`),
 });
 
 export const listAllDomains = defineCommand({

@@ -7,6 +7,8 @@ export type Follow =
       appName: string;
       deployId: string;
       number: number;
+      /** It had ended before it was asked for: whatever its end, reading its log succeeds. */
+      isOver?: boolean;
       /** Asked to return at once. */
       detach: boolean;
     }
@@ -68,4 +70,6 @@ export type Follow =
       since?: string;
       grep?: string;
       tail: boolean;
+      /** What is true where not a line comes. */
+      ifNothing?: string;
     };

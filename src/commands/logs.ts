@@ -1,5 +1,8 @@
 import { z } from "zod";
 import { getApp } from "../db/apps.ts";
+import { findLiveRelease } from "../db/releases.ts";
+import type { ReleaseRow } from "../db/schema.ts";
+import { cronProcess } from "../model/cron.ts";
 import { clip } from "../model/names.ts";
 import { isRelative, momentSince, sinceRule } from "../model/since.ts";
 import { defineCommand } from "./command.ts";
@@ -61,17 +64,20 @@ export const showLogs = defineCommand({
       grep: { kind: "text", short: "g", summary: "only lines with this text, in capitals or not" },
     },
   },
-  async run({ deps, actor }, { app: name }) {
+  async run({ deps, actor }, { app: name, process }) {
     const app = await getApp(deps.db.db, actor.orgId, name);
-    return { appName: app.name, appId: app.id };
+    const release = await findLiveRelease(deps.db.db, app);
+    return { appName: app.name, appId: app.id, unknown: unknownProcess(app.name, release, process) };
   },
-  view: () => ({}),
-  follow: ({ appName, appId }, { num, tail, process, source, since, grep }) => ({
+  // What goes on is never over with nothing: it is told before.
+  view: ({ unknown }, { tail }) => (tail && unknown !== undefined ? { warnings: [unknown] } : {}),
+  follow: ({ appName, appId, unknown }, { num, tail, process, source, since, grep }) => ({
     kind: "logs",
     appName,
     appId,
     lines: num ?? (since === undefined ? linesShown : mostLogLines),
     tail,
+    ifNothing: unknown ?? nothingOf(appName, { process, source, since, grep }),
     ...(process === undefined ? {} : { process }),
     ...(source === undefined ? {} : { source }),
     // Ago is by our clock; a time of day is by that of whoever has typed it.
@@ -81,3 +87,22 @@ export const showLogs = defineCommand({
     ...(grep === undefined ? {} : { grep }),
   }),
 });
+
+/** Such may have written once, under an older release; so it matters only where nothing comes. */
+function unknownProcess(appName: string, release: ReleaseRow | null, process: string | undefined): string | undefined {
+  if (process === undefined || release === null) return undefined;
+  const entries = (release.settings.cron ?? []).map(({ name }) => cronProcess(name));
+  const known = [...Object.keys(release.processTypes), "router", ...entries];
+  const type = process.split(".")[0]!;
+  if (known.includes(process) || known.includes(type) || ["run", "release"].includes(type)) return undefined;
+  return `no process ${process}: ${appName} has ${known.join(", ")}`;
+}
+
+function nothingOf(
+  appName: string,
+  { process, ...filters }: Partial<Record<"process" | "source" | "since" | "grep", string>>,
+): string {
+  const isFiltered = Object.values(filters).some((filter) => filter !== undefined);
+  const who = process === undefined ? appName : `${process} of ${appName}`;
+  return isFiltered ? `nothing of ${who} fits` : `nothing was written yet by ${who}`;
+}

@@ -8,7 +8,7 @@ import { UserError } from "../errors.ts";
 import { type DeployStatus, duration, statusWords } from "../model/deploy.ts";
 import { settingsThatMatter } from "../model/release-diff.ts";
 import { readSnapshot } from "../pipeline/config-snapshot.ts";
-import { ago } from "./ago.ts";
+import { ago, liveFor } from "./ago.ts";
 import { defineCommand } from "./command.ts";
 import { ExistingApp, ReleaseVersion } from "./inputs.ts";
 
@@ -72,15 +72,23 @@ export const showRelease = defineCommand({
       { name: "By", value: `${release.by}, ${ago(release.createdAt)}` },
       { name: "Deploy", value: deployInWords(release.deploy) },
       ...causeFields(release.deploy.cause),
-      { name: "Image", value: release.image },
+      { name: "Image", value: shortImage(release.image) },
       ...Object.entries(release.processTypes).map(([type, command]) => ({ name: `Process ${type}`, value: command })),
       ...(release.releaseCommand === null ? [] : [{ name: "Release command", value: release.releaseCommand }]),
       { name: "Config vars", value: release.config.map(nameWithOrigin).join(", ") || "none" },
-      ...Object.entries(release.settings).map(([name, value]) => ({ name, value })),
+      ...Object.entries(release.settings).map(([name, value], index) => ({
+        name: index === 0 ? "Settings" : "",
+        value: `${name}: ${value}`,
+      })),
     ],
     hint: nextStep(release),
   }),
 });
+
+/** What builds made is told apart by less than a whole digest. */
+function shortImage(image: string): string {
+  return image.split("/").at(-1)!.slice(0, 12);
+}
 
 /** A named release; else what is live; else the newest. @throws UserError not_found */
 async function pickRelease(db: Db, app: AppRow, version: number | undefined): Promise<ReleaseRow> {
@@ -99,7 +107,7 @@ function commandsOf({ processTypes }: ReleaseRow): Record<string, string> {
 type Shown = { app: string; version: number; state: ReleaseState; liveAt: Date | null };
 
 function stateInWords({ state, liveAt }: Shown): string {
-  if (state === "live") return `live since ${ago(liveAt)}`;
+  if (state === "live") return liveFor(liveAt);
   if (state === "past") return `not live any more; it went live ${ago(liveAt)}`;
   return `never live: ${statusWords(state)}`;
 }

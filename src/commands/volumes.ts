@@ -25,7 +25,7 @@ export const createVolume = defineCommand({
     flags: {
       mount: mountFlag,
       as: asFlag,
-      size: { kind: "text", summary: "not in this version: a volume takes what the disk has" },
+      size: { kind: "text", isHidden: true, summary: "not in this version: a volume takes what the disk has" },
       detach: detachFlag,
     },
   },

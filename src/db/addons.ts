@@ -7,14 +7,15 @@ import { type AddonRow, type AppRow, addons, apps, attachments } from "./schema.
 
 export type NewAddon = Pick<AddonRow, "id" | "orgId" | "projectId" | "kind" | "name" | "sealedAccess" | "createdBy">;
 
-/** @throws UserError conflict where the name is taken */
-export async function insertAddon(tx: Db, addon: NewAddon): Promise<AddonRow> {
+/** @throws UserError conflict where the name is taken; `otherwise` is what makes it under another one */
+export async function insertAddon(tx: Db, addon: NewAddon, otherwise: string): Promise<AddonRow> {
   try {
     const [row] = await tx.insert(addons).values(addon).returning();
     return row!;
   } catch (error) {
     if (clashOn(error) !== "addons_name") throw error;
-    throw new UserError("conflict", `there is an add-on called ${addon.name}`, "choose another name: --name NAME");
+    const hint = `a name is unique in its project; choose another: ${otherwise}`;
+    throw new UserError("conflict", `there is an add-on called ${addon.name}`, hint);
   }
 }
 

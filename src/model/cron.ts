@@ -27,9 +27,25 @@ export function scheduleFault({ schedule, timezone }: Schedule): string | undefi
     const said = error instanceof Error ? error.message : String(error);
     // As the library calls a 30 February.
     if (said === "Invalid explicit day of month definition") return `"${schedule}" is never due`;
-    return `"${schedule}" is not understood: ${said.replace(/^\w+ error, /, "")}`;
+    return `"${schedule}" is not understood: ${outOfRange(said) ?? said.replace(/^\w+ error, /, "")}`;
   }
   return nextDue({ schedule }, new Date()) === null ? `"${schedule}" is never due` : undefined;
+}
+
+const fieldsByRange: Record<string, string> = {
+  "0-59": "minute",
+  "0-23": "hour",
+  "1-31": "day",
+  "1-12": "month",
+  "0-7": "weekday",
+};
+
+/** `hour 25 is not 0 to 23`, of the library's `got value 25 expected range 0-23`. */
+function outOfRange(said: string): string | undefined {
+  const [, value, range] = /got value (\S+) expected range (\d+-\d+)/.exec(said) ?? [];
+  return range === undefined
+    ? undefined
+    : `${fieldsByRange[range] ?? "value"} ${value} is not ${range.replace("-", " to ")}`;
 }
 
 /** The first moment after another at which an entry is due; null where there is none: a 31 April, a schedule with a fault. */

@@ -210,22 +210,27 @@ function causeOfNothing(tree: SourceTree): Cause {
   };
 }
 
-const lookedFor = [
-  "Procfile",
-  "package.json",
-  "requirements.txt",
-  "pyproject.toml",
-  "manage.py",
-  "app.py",
-  "main.py",
-  "go.mod",
-  "index.html",
-  "public/index.html",
-];
+const lookedFor = ["Procfile", "package.json", "requirements.txt", "pyproject.toml", "go.mod", "index.html"];
+
+/** By these files one tells languages that are not built here. */
+const otherLanguages: Record<string, { language: string; start: string }> = {
+  Gemfile: { language: "Ruby", start: "ruby app.rb" },
+  "composer.json": { language: "PHP", start: "php -S 0.0.0.0:$PORT -t public" },
+  "pom.xml": { language: "Java", start: "java -jar app.jar" },
+  "build.gradle": { language: "Java", start: "java -jar app.jar" },
+  "build.gradle.kts": { language: "Kotlin", start: "java -jar app.jar" },
+  "build.sbt": { language: "Scala", start: "java -jar app.jar" },
+  "mix.exs": { language: "Elixir", start: "mix run --no-halt" },
+  "Cargo.toml": { language: "Rust", start: "cargo run --release" },
+};
 
 function hintOfNothing(tree: SourceTree): string {
   if (tree.paths.has("Dockerfile")) {
     return "Dockerfiles are not built on this machine itself: add a Procfile with a line such as: web: ./start-it --port $PORT";
+  }
+  const other = Object.entries(otherLanguages).find(([file]) => tree.paths.has(file))?.[1];
+  if (other) {
+    return `${other.language} is not built here: a Procfile alone runs what the machine has, with a line such as: web: ${other.start}`;
   }
   const [nearest] = [...tree.paths]
     .map((path) =>

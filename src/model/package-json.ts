@@ -1,4 +1,5 @@
 import type { Cause } from "./cause.ts";
+import { jsonSuggestion } from "./json-suggestion.ts";
 
 /** What the builder reads of a package.json; everything else in it is npm's business. */
 export type PackageJson = {
@@ -57,19 +58,20 @@ function brokenJson(text: string): ParsedPackageJson {
   const line = text.slice(0, offset).split("\n").length;
   const shown = text.split("\n")[line - 1]!.trim().slice(0, 80);
   if (/^(<{7}|={7}|>{7})/m.test(text)) {
-    return broken(line, "it holds the marks of an unfinished merge", "solve the merge, commit, push again");
+    return broken(`${line}`, "it holds the marks of an unfinished merge", "solve the merge, commit, push again");
   }
   const fact =
     text.trim() === "" ? "it is empty" : offset >= text.trimEnd().length ? endsEarly : `it is no JSON at: ${shown}`;
-  return broken(line, fact, "npm pkg fix or an editor shows the place; then commit, push again");
+  const column = offset - (text.lastIndexOf("\n", offset - 1) + 1) + 1;
+  return broken(`${line}:${column}`, fact, `${jsonSuggestion(text, offset)}; then commit, push again`);
 }
 
 const endsEarly = "it ends too early: a bracket is not closed";
 
-function broken(line: number, fact: string, hint: string): ParsedPackageJson {
+function broken(place: string | number, fact: string, hint: string): ParsedPackageJson {
   return {
     ok: false,
-    cause: { headline: `package.json line ${line} is wrong`, detail: `package.json:${line}: ${fact}`, hint },
+    cause: { headline: "package.json has a fault", detail: `package.json:${place}: ${fact}`, hint },
   };
 }
 

@@ -45,7 +45,7 @@ function commandsOf({ processTypes, releaseCommand }: ComparedRelease): Record<s
  */
 export function settingsThatMatter(settings: AppSettings): Record<string, string> {
   const { build, processes, hooks, rollout, cron } = settings;
-  const { release, ...laterHooks } = hooks ?? {};
+  const { release, firstDeploy, afterDeploy } = hooks ?? {};
   const { command: _, ...releaseLimits } = release ?? {};
   const ofProcesses = Object.fromEntries(
     Object.entries(processes ?? {}).map(([type, { command: _, count: __, ...rest }]) => [type, rest]),
@@ -54,7 +54,7 @@ export function settingsThatMatter(settings: AppSettings): Record<string, string
   const shown = {
     build,
     processes: ofProcesses,
-    hooks: { release: releaseLimits, ...laterHooks },
+    hooks: { release: releaseLimits, first_deploy: firstDeploy, after_deploy: afterDeploy },
     rollout,
     cron: byName,
   };

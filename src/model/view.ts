@@ -12,4 +12,11 @@ export type View = {
   warnings?: string[];
 };
 
-export type Table = { columns: string[]; rows: string[][] /** Shown instead of an empty table. */; none: string };
+export type Table = {
+  columns: string[];
+  rows: string[][];
+  /** Shown instead of an empty table. */
+  none: string;
+  /** Where there is no room for all, the last column comes whole, on lines of its own below its row. */
+  lastBelow?: true;
+};

@@ -26,11 +26,12 @@ export async function startAddon(
   deps: Pick<Deps, "runtime" | "keyring">,
   tx: Db,
   asked: { orgId: string; projectId: string; kind: AddonKind; name: string; createdBy: string },
+  otherwise: string,
 ): Promise<AddonRow> {
   const id = randomUUID();
   const access = await deps.runtime.data.newAccess({ id, projectId: asked.projectId, kind: asked.kind });
   const sealedAccess = sealAccess(await orgKeyOf(deps, tx, asked.orgId), asked.orgId, id, access);
-  const addon = await insertAddon(tx, { id, sealedAccess, ...asked });
+  const addon = await insertAddon(tx, { id, sealedAccess, ...asked }, otherwise);
   await publish(tx, addonTopic(id), addon, [{ type: "addon", state: "creating" }]);
   await ring(tx, addonsTopic);
   return addon;

@@ -53,6 +53,10 @@ export async function runAfterDeploy(story: Story, release: MadeRelease): Promis
   }
 }
 
+function again({ held, deploy }: Story): string {
+  return `zyndra deploys:retry ${held.app.name} ${deploy.number}`;
+}
+
 /** Aborts with Cancelled once somebody has asked for it. */
 function watchForCancel({ deps, deploy, held }: Story): { signal: AbortSignal; close(): void } {
   const cancel = new AbortController();
@@ -87,7 +91,7 @@ async function runHook(story: Story, release: MadeRelease, name: string, { comma
       cause: {
         headline: `${name} failed`,
         detail: `${command}: exit ${exitCode}`,
-        hint: "mend it, commit, push again",
+        hint: `mend it, then push again; ${again(story)} tries the same again`,
         lastLines: last,
       },
     };

@@ -8,7 +8,7 @@ import type { AppSettings } from "../model/app-settings.ts";
 import { shortId } from "../model/deploy.ts";
 import { addonOf } from "../model/var-origin.ts";
 import { readSnapshot, sealSnapshot } from "./config-snapshot.ts";
-import { changedNames, orgKeyOf } from "./config-vars.ts";
+import { type ConfigVars, changedNames, orgKeyOf } from "./config-vars.ts";
 import { type EffectiveConfig, readEffectiveConfig } from "./effective-config.ts";
 import type { Story } from "./story.ts";
 
@@ -88,7 +88,12 @@ async function makeRelease(
     createdBy: deploy.actorName,
   });
   await noteDeploy(tx, deploy.id, { releaseId: id });
-  return { row, config, unchanged: false, summary: configSummary(config, live, changed) };
+  return {
+    row,
+    config,
+    unchanged: false,
+    summary: configSummary(config, live, changedWords(liveConfig?.vars ?? {}, config.vars, changed)),
+  };
 }
 
 function describe(story: Story): string {
@@ -105,7 +110,17 @@ function configSummary({ vars, origins }: EffectiveConfig, live: ReleaseRow | nu
   const part = files.length === count ? "" : `${files.length} of them `;
   const said = files.length === 0 ? counted : `${counted}, ${part}from ${names}`;
   if (!live || changed.length === 0) return said;
-  const shown =
-    changed.length > 4 ? `${changed.slice(0, 3).join(", ")} and ${changed.length - 3} more` : changed.join(", ");
-  return `${said}, ${shown} changed since v${live.version}`;
+  return `${said}, ${changed.join(", ")} since v${live.version}`;
+}
+
+/** `LOG_LEVEL, PORTS changed`, `FOO removed` */
+function changedWords(before: ConfigVars, after: ConfigVars, names: string[]): string[] {
+  const became = (name: string) =>
+    before[name] === undefined ? "added" : after[name] === undefined ? "removed" : "changed";
+  return ["added", "changed", "removed"].flatMap((word) => {
+    const those = names.filter((name) => became(name) === word);
+    if (those.length === 0) return [];
+    const shown = those.length > 4 ? `${those.slice(0, 3).join(", ")} and ${those.length - 3} more` : those.join(", ");
+    return [`${shown} ${word}`];
+  });
 }

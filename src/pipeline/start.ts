@@ -96,19 +96,19 @@ async function findSame(tx: Db, app: AppRow, request: DeployRequest): Promise<De
 
 /**
  * A change of config vars is to be released: joins the one config deploy that waits, or makes it. Null before the first
- * release: the next push takes the vars. Called inside the transaction that changed them.
+ * release: the next push takes the vars. `changes` are names, or such as `FOO removed`. Called inside the transaction that changed them.
  */
 export async function startConfigDeploy(
   tx: Db,
   app: AppRow,
   actor: Pick<Actor, "name" | "door"> & { userId: string | null },
-  names: string[],
+  changes: string[],
 ): Promise<DeployRow | null> {
   refuseWhereGoing(app);
   if (app.liveReleaseId === null && (await listUnfinished(tx, app.id)).length === 0) return null;
   const waiting = await findWaitingConfigDeploy(tx, app.id);
   if (waiting) {
-    await renameDeploy(tx, waiting.id, joinedTitle(waiting.title, names));
+    await renameDeploy(tx, waiting.id, joinedTitle(waiting.title, changes));
     return waiting;
   }
   const deploy = await insertDeploy(tx, app, {
@@ -119,7 +119,7 @@ export async function startConfigDeploy(
     userId: actor.userId,
     actorName: actor.name,
     door: actor.door,
-    title: joinedTitle("", names),
+    title: joinedTitle("", changes),
   });
   await publish(tx, deployTopic(deploy.id), app, [{ type: "log", lines: introduction(app, deploy) }]);
   await insertRing(tx, app);
@@ -128,14 +128,23 @@ export async function startConfigDeploy(
 
 /** The names of the config vars that a config deploy is about, from its title. */
 export function namesIn(title: string): string[] {
+  return changesIn(title).map(nameOfChange);
+}
+
+/** The same as they are said: `FOO`, `FOO removed`. */
+export function changesIn(title: string): string[] {
   return title
     .replace(/^config: /, "")
     .split(", ")
     .filter(Boolean);
 }
 
-function joinedTitle(title: string, names: string[]): string {
-  return `config: ${[...new Set([...namesIn(title), ...names])].join(", ")}`;
+const nameOfChange = (change: string) => change.replace(/ removed$/, "");
+
+/** What was said last of a name holds. */
+function joinedTitle(title: string, changes: string[]): string {
+  const byName = new Map([...changesIn(title), ...changes].map((change) => [nameOfChange(change), change]));
+  return `config: ${[...byName.values()].join(", ")}`;
 }
 
 function introduction(app: AppRow, deploy: DeployRow): LogLine[] {

@@ -127,6 +127,10 @@ describe("addons:create", () => {
     await expect(create({ name: `taken${count}`, as: "OTHER" })).rejects.toThrow(
       `there is an add-on called taken${count}`,
     );
+    await expect(ask("volumes:create", { name: `taken${count}`, app: name })).rejects.toMatchObject({
+      code: "conflict",
+      hint: `a name is unique in its project; choose another: zyndra volumes:create OTHER --app ${name}`,
+    });
     await ask("config:set", { app: name, vars: ["ORDERS_URL=postgres://elsewhere"] });
     await expect(create({ as: "ORDERS" })).rejects.toMatchObject({
       code: "conflict",

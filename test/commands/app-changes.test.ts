@@ -274,7 +274,7 @@ test("apps:info shows what there is to know of an app", async () => {
     { name: "Locked", value: expect.stringMatching(/^by ana since \d\d:\d\d \(\d\.\d s ago\): "launch at 3 pm"$/) },
     { name: "URL", value: `http://${shop.name}.test` },
     { name: "Domains", value: "häte.example (xn--hte-qla.example)" },
-    { name: "Release", value: expect.stringMatching(/^v1, [0-9a-f]{7} Sell hats, live since \d\.\d s ago$/) },
+    { name: "Release", value: expect.stringMatching(/^v1, [0-9a-f]{7} Sell hats, live for \d\.\d s$/) },
     { name: "Last deploy", value: expect.stringMatching(/^#1 live, Sell hats, by ana, \d\.\d s ago$/) },
     { name: "Main", value: expect.stringMatching(/^[0-9a-f]{7}$/) },
     { name: "Processes", value: "none" },

@@ -5,6 +5,7 @@ import { addons, attachments } from "../../src/db/schema.ts";
 import type { Actor } from "../../src/model/actor.ts";
 import { orgKeyOf } from "../../src/pipeline/config-vars.ts";
 import { sealAccess } from "../../src/pipeline/effective-config.ts";
+import { namesIn } from "../../src/pipeline/start.ts";
 import { eventually } from "../support/eventually.ts";
 import { type TestPlatform, testPlatform } from "../support/platform.ts";
 import { newPusher } from "../support/pusher.ts";
@@ -86,6 +87,14 @@ describe("config:set", () => {
       { name: "A", updatedBy: "ana" },
       { name: "B", updatedBy: "dev" },
     ]);
+  });
+
+  test("and what is unset after it: the release is called by what became of each", async () => {
+    await set("A=1", "B=1");
+    await goLive();
+    await ask("config:unset", { names: ["B"] });
+    await eventually(async () => expect((await deploys())[0]).toBe("#2 live config: B removed"));
+    expect(namesIn("config: A, B removed, add-on db moved")).toEqual(["A", "B", "add-on db moved"]);
   });
 
   test("of the same values again releases what a failed deploy has left unreleased", async () => {

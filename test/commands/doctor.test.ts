@@ -41,7 +41,7 @@ describe("platform:doctor", () => {
     expect(findings.get("database")!.text).toMatch(/^PostgreSQL \d+\.\d+ answers in \d+ ms, up for /);
     expect(findings.get("schema")!.text).toMatch(/^as this version wants it \(\d+ migrations\)$/);
     expect(findings.get("worker")!.text).toMatch(/^\d apps? worked on now, none waits$/);
-    expect(findings.get("processes")!.text).toBe("1 of 1 app, each with its keeper");
+    expect(findings.get("processes")!.text).toBe("all 1 of 1 app run");
     expect(findings.get("add-ons")!.text).toBe("0 there");
     expect(findings.get("new databases")!.text).toBe("can be made");
     expect(findings.get("routes")!.text).toBe("the router knows 1 app");

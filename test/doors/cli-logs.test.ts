@@ -8,6 +8,7 @@ import { type Desk, openDesk } from "./cli-harness.ts";
 let platform: TestPlatform;
 let desk: Desk;
 let asked: AppLogOptions[] = [];
+let isSilent = false;
 const line: AppLogLine = { at: new Date("2026-01-02T03:04:05.678Z"), process: "web.1", text: "an Error" };
 
 beforeAll(async () => {
@@ -16,7 +17,7 @@ beforeAll(async () => {
     ...runtime.processes,
     async *logs(_: string, options: AppLogOptions) {
       asked.push(options);
-      if (options.isWanted?.(line.text) ?? true) yield line;
+      if (!isSilent && (options.isWanted?.(line.text) ?? true)) yield line;
     },
   };
   platform = await testPlatform({ overrides: { builder: standInBuilder(), runtime: { ...runtime, processes } } });
@@ -61,7 +62,19 @@ describe("logs", () => {
 
   test("--grep finds a text in capitals or not", async () => {
     expect((await zyndra("logs shop --grep error")).out).toContain("an Error");
-    expect((await zyndra("logs shop -g nothing")).out).toBe("");
+    expect(await zyndra("logs shop -g nothing")).toEqual({ code: 0, out: "", err: "hint: nothing of shop fits\n" });
+  });
+
+  test("that has nothing says so beside the output, and why", async () => {
+    const nothing = async (words: string) => {
+      const { code, out, err } = await zyndra(words);
+      expect({ code, out }).toEqual({ code: 0, out: "" });
+      return err;
+    };
+    isSilent = true;
+    expect(await nothing("logs shop")).toBe("hint: nothing was written yet by shop\n");
+    expect(await nothing("logs shop -p web.1")).toBe("hint: nothing was written yet by web.1 of shop\n");
+    isSilent = false;
   });
 
   test.each([

@@ -1,5 +1,7 @@
 import { PassThrough } from "node:stream";
+import type { ReadStream, WriteStream } from "node:tty";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { openTerminal } from "../../src/cli/terminal.ts";
 import type { Terminal } from "../../src/cli/world.ts";
 import { eventually } from "../support/eventually.ts";
 import { livePlatform } from "../support/live-platform.ts";
@@ -100,6 +102,14 @@ describe("a command", () => {
   });
 });
 
+test("the log of a process that it has not says which ones it has", async () => {
+  expect(await zyndra("logs shop -p nosuch")).toEqual({
+    code: 0,
+    out: "",
+    err: expect.stringMatching(/^hint: no process nosuch: shop has web, .*router\n$/),
+  });
+});
+
 describe("is refused", () => {
   test("with a sentence and what to type", async () => {
     await platform.ask("apps:create", { app: "empty" });
@@ -124,6 +134,13 @@ describe("is refused", () => {
 });
 
 describe("at a terminal", () => {
+  test("of unknown size it has the size that all terminals had once", () => {
+    const sizeOf = (columns: number, rows: number) =>
+      openTerminal({} as ReadStream, { columns, rows } as WriteStream, "xterm").size();
+    expect(sizeOf(0, 0)).toEqual({ columns: 80, rows: 24 });
+    expect(sizeOf(91, 33)).toEqual({ columns: 91, rows: 33 });
+  });
+
   /** A terminal that remembers what was done to it. */
   function aTerminal() {
     const done: string[] = [];

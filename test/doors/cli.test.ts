@@ -697,6 +697,26 @@ describe("drawing", () => {
     expect(drawTable(plain, table)).toContain(what);
   });
 
+  test("on a terminal without room for it a reason comes whole, below its row", () => {
+    const why = "the release command failed, as it has not found its database ".repeat(2).trim();
+    const rows = [
+      ["#2", "failed", why],
+      ["#1", "live", ""],
+    ];
+    const table = { columns: ["DEPLOY", "STATE", "WHY"], rows, none, lastBelow: true as const };
+    const lines = drawTable({ ...terminal, colours: false }, table).split("\n");
+    expect(lines.slice(0, 2)).toEqual(["DEPLOY  STATE", "#2      failed"]);
+    expect(
+      lines
+        .slice(2, 4)
+        .map((line) => line.trim())
+        .join(" "),
+    ).toBe(why);
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+    expect(lines[4]).toBe("#1      live");
+    expect(drawTable(plain, table)).toContain(`failed  ${why}`);
+  });
+
   test("a line break in a cell breaks no row", () => {
     expect(drawTable(plain, { columns: ["A"], rows: [["one\ntwo"]], none })).toBe("A\none two\n");
   });

@@ -53,7 +53,7 @@ test("the smallest file changes nothing, and one that says it all is followed", 
   });
   const pushed = await pusher.push("main");
   expect(pushed.output).toContain("remote:        zyndra.yml: web, release\n");
-  expect(pushed.output).toContain("remote:        2 config vars, from zyndra.yml, WHERE, WORD changed since v1\n");
+  expect(pushed.output).toContain("remote:        2 config vars, from zyndra.yml, WHERE, WORD added since v1\n");
   expect(pushed.output).toContain("remote:        release of hats\n");
   expect(pushed.output).toContain("remote:        web 2 of 2 healthy (GET /healthz 200)\n");
   expect(pushed.output).toMatch(/web 2 of 2 healthy[\s\S]*remote: {8}after v2\n[\s\S]*success: /);

@@ -432,6 +432,7 @@ describe("what is live changes without a push", () => {
     await pusher.commit(withRelease("not released", "echo no luck && exit 4"));
     const refused = await pusher.push("main");
     expect(refused.output).toMatch(/error: the release command failed: .*exit 4/);
+    expect(refused.output).toMatch(/hint: mend it, then push again; zyndra deploys:retry \S+ 2 tries the same again/);
     expect(refused.exitCode).toBe(1);
     expect(await bodyOf(url)).toBe("released");
   });

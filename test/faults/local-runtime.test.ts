@@ -203,6 +203,27 @@ describe("what a release does wrong is told", () => {
     });
   });
 
+  test("a web process that goes on listening on another port, long before the time is over", async () => {
+    bench = await openLocalBench({ wrongPortMs: 500 });
+    const spec = await release({ env: { FAULT: "port" } });
+    const outcome = await bench.runtime.rollout.apply(spec, 1, aCall({ timeoutMs: 600_000 }));
+    expect(outcome).toMatchObject({
+      cause: { headline: expect.stringMatching(/^web listens on port \d+, not on \$PORT$/) },
+    });
+    expect(await programs()).toEqual([]);
+  });
+
+  test("not a web process that listens on its own port last", async () => {
+    bench = await openLocalBench({ wrongPortMs: 10_000 });
+    await live({
+      js: `
+      const { createServer } = require("node:http");
+      createServer().listen(0);
+      setTimeout(() => createServer((_, response) => response.end("late")).listen(process.env.PORT), 2_000);`,
+    });
+    expect((await bench.get("shop", "/")).body).toBe("late");
+  });
+
   test("a web process that listens nowhere, with its last lines", async () => {
     bench = await openLocalBench();
     const spec = await release({ js: `console.log("I only think"); setInterval(() => {}, 1000);` });

@@ -358,6 +358,21 @@ describe("a wrong zyndra.yml is told with its line, its column and what to write
       "zyndra.yml:2:19: release has no command; add command: node server.js",
     ],
     [
+      "a process whose command is misspelt",
+      ["processes: { worker: { comand: node worker.js } }"],
+      'zyndra.yml:2:24: "comand" is not known in worker; did you mean command?',
+    ],
+    [
+      "a hook whose command is misspelt",
+      ["hooks: { release: { comand: node migrate.js } }"],
+      'zyndra.yml:2:21: "comand" is not known in release; did you mean command?',
+    ],
+    [
+      "an hour that no day has",
+      ['cron: [{ name: a, schedule: "0 25 * * *", command: b }]'],
+      expect.stringContaining('"0 25 * * *" is not understood: hour 25 is not 0 to 23; '),
+    ],
+    [
       "an empty command",
       ["hooks: { release: '' }"],
       "zyndra.yml:2:19: the command is empty; for example: node server.js",
@@ -507,11 +522,14 @@ describe("what is not in this version is refused in one sentence that says what 
     expect(faultsIn(yml(...lines))).toEqual([fault]);
   });
 
-  test("its shape is checked nevertheless", () => {
-    expect(faultsIn(yml("addons: { db: { type: postgre } }"))).toEqual([
-      "zyndra.yml:2:1: addons is not in this version; remove it, then: zyndra addons:create postgres --app APP",
-      'zyndra.yml:2:23: type must be postgres, redis, mysql or external, not "postgre"; did you mean postgres?',
-    ]);
+  test.each([
+    [
+      "addons: [postgres]",
+      "2:1: addons is not in this version; remove it, then: zyndra addons:create postgres --app APP",
+    ],
+    ["env: { FROM: { from: app.host } }", "2:22: from must be app.url or app.name"],
+  ])("and in no other one: %s", (line, fault) => {
+    expect(faultsIn(yml(line))).toEqual([expect.stringContaining(`zyndra.yml:${fault}`)]);
   });
 });
 

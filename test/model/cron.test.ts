@@ -104,7 +104,7 @@ describe("a schedule that cannot be kept is answered with why", () => {
     ["@daily", "is no schedule: it takes five fields"],
     ["0 0 3 * * *", "is no schedule: it takes five fields"],
     ["", "is no schedule"],
-    ["61 * * * *", "got value 61 expected range 0-59"],
+    ["61 * * * *", "minute 61 is not 0 to 59"],
     ["5-1 * * * *", "Invalid range: 5-1"],
     ["1-5-7 * * * *", '"1-5-7" in "1-5-7 * * * *" is not understood'],
     ["*/0 * * * *", '"*/0"'],

@@ -370,6 +370,13 @@ describe("nothing detected is refused", () => {
     expect(causeOf({ "README.md": "", "backend/package.json": "{}" }).hint).toContain("package.json is in backend/");
   });
 
+  test("with a word on languages that are not built here", () => {
+    expect(causeOf({ Gemfile: "gem 'sinatra'", "app.rb": "" }).hint).toBe(
+      "Ruby is not built here: a Procfile alone runs what the machine has, with a line such as: web: ruby app.rb",
+    );
+    expect(causeOf({ "pom.xml": "<project/>" }).hint).toContain("Java is not built here");
+  });
+
   test("with a word on Dockerfiles", () => {
     expect(causeOf({ Dockerfile: "FROM x" }).hint).toContain("Dockerfiles are not built on this machine itself");
   });

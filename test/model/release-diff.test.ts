@@ -52,7 +52,7 @@ describe("settings", () => {
       "processes.web.health.path": "/up",
       "processes.web.stopGrace": "30 s",
       "hooks.release.timeout": "5.0 s",
-      "hooks.afterDeploy.command": "warm",
+      "hooks.after_deploy.command": "warm",
       "rollout.drain": "45 s",
       "cron.nightly.schedule": "0 3 * * *",
       "cron.nightly.command": "node report.js",

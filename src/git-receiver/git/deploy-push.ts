@@ -10,7 +10,7 @@ import type { Deps } from "../../deps.ts";
 import { UserError } from "../../errors.ts";
 import { mayAct } from "../../model/actor.ts";
 import type { Cause } from "../../model/cause.ts";
-import { statusWords } from "../../model/deploy.ts";
+import { type DeployStatus, statusWords } from "../../model/deploy.ts";
 import { plainLine } from "../../model/log-line.ts";
 import { parsePushOptions } from "../../model/push-options.ts";
 import { followDeploy } from "../../pipeline/follow.ts";
@@ -136,13 +136,19 @@ async function tellEndings(deps: Deps, push: Push, but: string, say: (line: stri
   const { db } = deps.db;
   const ended = (await listUnreported(db, push.appId, push.actor.userId)).filter(({ id }) => id !== but);
   for (const { number, status, cause } of ended.slice(-mostEndingsTold)) {
-    say(`meanwhile deploy #${number} ended: ${statusWords(status)}${cause ? `, ${cause.headline}` : ""}`);
+    say(`meanwhile deploy #${number} ended: ${endWords(status, cause)}`);
   }
   await markReported(
     db,
     push.actor.userId,
     ended.map(({ id }) => id),
   );
+}
+
+/** A cause says itself who has cancelled it. */
+function endWords(status: DeployStatus, cause: Cause | null): string {
+  if (!cause) return statusWords(status);
+  return status === "cancelled" ? cause.headline : `${statusWords(status)}, ${cause.headline}`;
 }
 
 /** `web crashes at start; v11 keeps serving` */

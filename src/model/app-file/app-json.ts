@@ -1,5 +1,6 @@
 import type { AppSettings, CronEntry, EnvRule, HealthCheck, Hook } from "../app-settings.ts";
-import { ConfigName, maxConfigValueBytes } from "../config-vars.ts";
+import { ConfigName, maxConfigValueBytes, reservedBecause } from "../config-vars.ts";
+import { jsonSuggestion } from "../json-suggestion.ts";
 import { clip } from "../names.ts";
 import { type Formation, maxProcessesOfType, processTypePattern } from "../process-types.ts";
 import type { FileFault, Place } from "./file-fault.ts";
@@ -154,7 +155,7 @@ function readEnv({ found, warn, from }: At, env: FileNode | undefined): void {
   for (const { key: name, value: node } of entriesOf(env)) {
     const fault = ConfigName.safeParse(name).error?.issues[0]?.message;
     if (fault !== undefined) {
-      warn(`${clip(name)} is left out: ${fault}`, node);
+      warn(`${clip(name)} is left out: ${reservedBecause(name) ?? fault}`, node);
       continue;
     }
     const rule = envRuleOf(node);
@@ -226,7 +227,7 @@ function findBroken(file: string, text: string): FileFault | undefined {
       ...place,
       text: clip(text.slice(offset).split("\n")[0]!),
       problem,
-      suggestion: suggestionFor(text, offset),
+      suggestion: jsonSuggestion(text, offset),
     };
   }
 }
@@ -235,16 +236,6 @@ function brokenWords(message: string, text: string, offset: number): string {
   if (offset >= text.trimEnd().length) return "the file ends in the middle: something is not closed";
   const what = message.replace(/ in JSON at position.*$| at position.*$|, (?:\.\.\.)?".*$/s, "");
   return `it is no JSON: ${what.charAt(0).toLowerCase()}${what.slice(1)}`;
-}
-
-function suggestionFor(text: string, offset: number): string {
-  const before = text.slice(0, offset).trimEnd();
-  if (text.trim() === "") return "write {} or remove the file";
-  if (/[\]}]/.test(text[offset] ?? "") && before.endsWith(",")) return "remove the comma before it";
-  if (text[offset] === "/" || text[offset] === "#") return "JSON has no comments: remove it";
-  if (text[offset] === "'") return "use double quotes";
-  if (/["\]}\w]$/.test(before) && /["{[]/.test(text[offset] ?? "")) return "a comma is missing before it";
-  return "an editor that knows JSON shows the place";
 }
 
 function entriesOf(node: FileNode | undefined): FileEntry[] {

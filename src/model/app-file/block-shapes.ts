@@ -62,12 +62,12 @@ export function block<K extends Keys>(keys: K, rule: BlockRule): Shape<Block<K>>
       if (node.kind !== "map") return wrong(node, at, { wants, example });
       const values: Record<string, unknown> = {};
       const before = at.faults.length;
+      const meant = new Set<string>();
       for (const { key, keyPlace, value } of node.entries) {
         if (key.startsWith("x-")) continue;
         const inside = { ...at, path: [...at.path, key] };
         const laterKey = Object.hasOwn(later, key) ? later[key] : undefined;
         if (laterKey) {
-          laterKey.shape.read(value, inside);
           const problem = `${key} is not in this version`;
           addFault(at, { place: keyPlace, text: key }, { problem, suggestion: laterKey.instead });
         } else if (Object.hasOwn(keys, key)) {
@@ -75,14 +75,17 @@ export function block<K extends Keys>(keys: K, rule: BlockRule): Shape<Block<K>>
           const read = keys[key]!.shape.read(value, inside);
           if (read !== undefined) values[key] = read;
         } else if (at.faults.length < mostFaults) {
-          addFault(at, { place: keyPlace, text: key }, unknownKey(key, at, keys, later, mistaken));
+          const name = keyMeant(key, keys, later);
+          if (name !== undefined) meant.add(name);
+          addFault(at, { place: keyPlace, text: key }, unknownKey(key, name, at, keys, mistaken));
         }
       }
       for (const [name, key] of Object.entries(keys)) {
-        if (!key.required || node.entries.some((entry) => entry.key === name)) continue;
+        if (!key.required || meant.has(name) || node.entries.some((entry) => entry.key === name)) continue;
         const problem = at.path.length === 0 ? `${name} is missing` : `${nameOf(at)} has no ${name}`;
         addFault(at, node, { problem, suggestion: `add ${name}: ${key.shape.example}` });
       }
+      if (at.faults.length > before) at.broken.add(at.path.join("."));
       return at.faults.length > before && hasGaps(keys, values) ? undefined : (values as Block<K>);
     },
   };
@@ -92,20 +95,23 @@ function hasGaps(keys: Keys, values: Record<string, unknown>): boolean {
   return Object.entries(keys).some(([name, key]) => key.required && values[name] === undefined);
 }
 
-function unknownKey(
-  key: string,
-  at: Reading,
-  keys: Keys,
-  later: Record<string, LaterKey>,
-  mistaken: Record<string, string>,
-): Problem {
-  const problem = `${JSON.stringify(clip(key))} is not known${at.path.length === 0 ? "" : ` in ${nameOf(at)}`}`;
-  if (Object.hasOwn(mistaken, key)) return { problem, suggestion: mistaken[key]! };
+function keyMeant(key: string, keys: Keys, later: Record<string, LaterKey>): string | undefined {
   const lower = key.toLowerCase();
   const sameThing = Object.entries(keys).find(([name, { alsoCalled = [] }]) =>
     [name.replaceAll("_", ""), ...alsoCalled].includes(lower.replaceAll(/[-_ ]/g, "")),
   )?.[0];
-  const meant = sameThing ?? nearest(lower.replaceAll("-", "_"), [...Object.keys(keys), ...Object.keys(later)]);
+  return sameThing ?? nearest(lower.replaceAll("-", "_"), [...Object.keys(keys), ...Object.keys(later)]);
+}
+
+function unknownKey(
+  key: string,
+  meant: string | undefined,
+  at: Reading,
+  keys: Keys,
+  mistaken: Record<string, string>,
+): Problem {
+  const problem = `${JSON.stringify(clip(key))} is not known${at.path.length === 0 ? "" : ` in ${nameOf(at)}`}`;
+  if (Object.hasOwn(mistaken, key)) return { problem, suggestion: mistaken[key]! };
   if (meant !== undefined) return { problem, suggestion: `did you mean ${meant}?` };
   return { problem, suggestion: `known here: ${Object.keys(keys).join(", ")}; what begins with x- is left alone` };
 }

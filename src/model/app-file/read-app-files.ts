@@ -46,7 +46,13 @@ export type ReadAppFiles =
   | { ok: false; faults: FileFault[] };
 
 /** What zyndra.yml alone says, and where it says build.root. */
-export type ReadZyndraYml = { said: AppSettings; faults: FileFault[]; rootPlace?: Place };
+export type ReadZyndraYml = {
+  said: AppSettings;
+  faults: FileFault[];
+  rootPlace?: Place;
+  /** The blocks of which a key is wrong. */
+  broken?: ReadonlySet<string>;
+};
 
 /**
  * What an app's files say: zyndra.yml before the Procfile before app.json; what none of them says, detection decides. All
@@ -60,7 +66,7 @@ export function readAppFiles(files: AppFiles, own: ReadZyndraYml = readZyndraYml
   const appJson = readAppJsonIn(`${folder}app.json`, files["app.json"]);
   const faults = [...own.faults, ...faultsOfRoot(files, own), ...(procfile?.faults ?? []), ...(appJson?.faults ?? [])];
   const merged = merge(said, procfile?.said ?? {}, appJson?.said ?? emptyAppJson);
-  faults.push(...faultsOfMissingCommands(merged));
+  faults.push(...faultsOfMissingCommands(merged, own.broken));
   if (faults.length > 0) return { ok: false, faults: inOrder(faults) };
   const warnings = [
     ...warningsOfNames(files),
@@ -89,7 +95,7 @@ export function readZyndraYml(files: Pick<AppFiles, "zyndra.yml" | "names">): Re
   const others = at.faults.filter(
     ({ line, column }) => !faults.some((one) => one.line === line && one.column === column),
   );
-  return { said, faults: [...faults, ...others], rootPlace: at.places.get("build.root") };
+  return { said, faults: [...faults, ...others], rootPlace: at.places.get("build.root"), broken: at.broken };
 }
 
 function faultsOfRoot({ rootIsMissing, names = [] }: AppFiles, { said, rootPlace }: ReadZyndraYml): FileFault[] {
@@ -187,9 +193,12 @@ function isSaid({ processes = {}, hooks = {}, cron = [], env = {} }: AppSettings
 }
 
 /** Only for web the files may say what to run. */
-function faultsOfMissingCommands({ processes = {}, origins = {} }: AppSettings): FileFault[] {
+function faultsOfMissingCommands(
+  { processes = {}, origins = {} }: AppSettings,
+  broken: ReadonlySet<string> = new Set(),
+): FileFault[] {
   return Object.entries(processes).flatMap(([type, { command }]) => {
-    if (command !== undefined || type === "web") return [];
+    if (command !== undefined || type === "web" || broken.has(`processes.${type}`)) return [];
     const line = Number(origins[`processes.${type}`]?.split(":")[1] ?? 1);
     const problem = `${type} has no command, here or in a Procfile`;
     return [

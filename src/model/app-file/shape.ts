@@ -48,10 +48,12 @@ export type Reading = {
   faults: FileFault[];
   /** Where each key stands, by its path: `processes.web.replicas`. */
   places: Map<string, Place>;
+  /** The blocks of which a key is wrong, by their path: what they lack is not told as well. */
+  broken: Set<string>;
 };
 
 export function startReading(file: string): Reading {
-  return { file, path: [], faults: [], places: new Map() };
+  return { file, path: [], faults: [], places: new Map(), broken: new Set() };
 }
 
 /** More than anybody mends at once. */

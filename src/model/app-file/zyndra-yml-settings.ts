@@ -100,7 +100,8 @@ function findContradictions({ build, processes, cron, env }: ZyndraYml, at: Read
     if (first < index) contradict(at, `cron.[${index}].name`, problem, "give each entry a name of its own");
   }
   for (const [name, rule] of Object.entries(env ?? {})) {
-    const problem = typeof rule === "string" ? undefined : contradictionOf(name, rule);
+    const isTold = typeof rule === "string" || at.broken.has(`env.${name}`);
+    const problem = isTold ? undefined : contradictionOf(name, rule);
     if (problem) contradict(at, `env.${name}`, problem.problem, problem.suggestion);
   }
 }

@@ -68,7 +68,7 @@ async function lookAtProcesses(dataDir: string, apps: Desired[]): Promise<Findin
   }
   return {
     verdict: "ok",
-    text: states.length === 0 ? "none should run" : `${states.length} of ${count(apps.length)}, each with its keeper`,
+    text: states.length === 0 ? "none should run" : `all ${states.length} of ${count(apps.length)} run`,
   };
 }
 

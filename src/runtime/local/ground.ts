@@ -23,6 +23,8 @@ export type Ground = {
   drainTimeoutMs: number;
   /** A process that is no web is healthy after being up for this long. */
   settleMs: number;
+  /** A web process that listens on other ports alone for this long fails. */
+  wrongPortMs: number;
   limits: KeeperLimits;
 };
 

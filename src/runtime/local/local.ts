@@ -29,6 +29,8 @@ export type LocalRuntimeOptions = {
   stopGraceMs?: number;
   /** A process that is no web is healthy after being up for this long; 1.5 s by default. */
   settleMs?: number;
+  /** A web process that listens on other ports alone for this long fails; 20 s by default. */
+  wrongPortMs?: number;
   /**
    * Whether to bring back what runs no more, at opening and while open; yes by default. One process of an installation
    * that does so is enough: one with the web role alone only looks.
@@ -84,6 +86,9 @@ export async function stopAll(dataDir: string): Promise<void> {
   );
 }
 
+/** Late enough for one that opens another port first: for its metrics, or to be debugged. */
+const defaultWrongPortMs = 20_000;
+
 function groundOf(options: LocalRuntimeOptions): Ground {
   return {
     dataDir: options.dataDir,
@@ -93,6 +98,7 @@ function groundOf(options: LocalRuntimeOptions): Ground {
     nodeDir: dirname(process.execPath),
     drainTimeoutMs: options.drainTimeoutMs ?? 30_000,
     settleMs: options.settleMs ?? 1_500,
+    wrongPortMs: options.wrongPortMs ?? defaultWrongPortMs,
     limits: {
       stopGraceMs: options.stopGraceMs ?? 10_000,
       firstPauseMs: 250,

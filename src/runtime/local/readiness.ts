@@ -29,6 +29,8 @@ export type Start = {
   timeoutMs: number;
   /** A process that is no web is healthy after being up for this long. */
   settleMs: number;
+  /** A web process that listens on other ports alone for this long fails. */
+  wrongPortMs: number;
   /** Called at each look: throws if the caller must not go on. */
   mayGoOn(): Promise<void>;
 };
@@ -40,6 +42,7 @@ const firstLookMs = 50;
 const laterLookMs = 250;
 const youngForMs = 3_000;
 const sayEveryMs = 10_000;
+const portsEveryMs = 1_000;
 const healthAnswerLimitMs = 5_000;
 
 /**
@@ -97,6 +100,7 @@ async function waitForOne(
   const deadline = startedAt + start.timeoutMs;
   let saidAt = startedAt;
   let last: Probe = { ready: false };
+  const ports = watchPorts(start, process);
   for (;;) {
     if (signal.aborted) return { kind: "given up" };
     await start.mayGoOn();
@@ -110,6 +114,7 @@ async function waitForOne(
       );
       last = await probe(start, process, status, limitMs);
       if (last.ready) return { kind: "healthy", how: last.how, starts: status.starts };
+      if (await ports.areWrong(status)) return { kind: "failed", cause: await silence(start, process, last, status) };
     }
     if (Date.now() >= deadline) return { kind: "failed", cause: await outOfTime(start, process, last) };
     if (Date.now() - saidAt >= sayEveryMs) {
@@ -166,7 +171,36 @@ async function outOfTime(start: Start, process: DesiredProcess, last: Probe): Pr
   if (process.port === undefined) {
     return { headline: `${process.type} does not stay up`, ...(status ? { lastLines: status.tail.slice(-20) } : {}) };
   }
-  return diagnoseSilence(await silenceFacts(start, process, process.port, last, status?.tail ?? []));
+  return silence(start, process, last, status);
+}
+
+async function silence(
+  start: Start,
+  process: DesiredProcess,
+  last: Probe,
+  status: KeeperStatus | undefined,
+): Promise<Cause> {
+  return diagnoseSilence(await silenceFacts(start, process, process.port!, last, status?.tail ?? []));
+}
+
+/** Looks whether a web process listens, and on its own port never, without a break: it would not do so any more. */
+function watchPorts(
+  { wrongPortMs }: Start,
+  { id, port }: DesiredProcess,
+): { areWrong(status: KeeperStatus): Promise<boolean> } {
+  let lookedAt = Date.now();
+  let wrong: { since: number; starts: number } | undefined;
+  return {
+    async areWrong({ pid, starts }) {
+      if (port === undefined || Date.now() - lookedAt < portsEveryMs) return false;
+      lookedAt = Date.now();
+      const listeners = (await listenersOf(await processesOf(id, pid))) ?? [];
+      const isWrong = listeners.length > 0 && listeners.every((listener) => listener.port !== port);
+      if (!isWrong) wrong = undefined;
+      else if (wrong?.starts !== starts) wrong = { since: lookedAt, starts };
+      return wrong !== undefined && lookedAt - wrong.since >= wrongPortMs;
+    },
+  };
 }
 
 async function soFar(

@@ -58,6 +58,7 @@ export async function applyRelease(
         signal: call.signal,
         timeoutMs: call.timeoutMs,
         settleMs: ground.settleMs,
+        wrongPortMs: ground.wrongPortMs,
         mayGoOn: nowAndThen(() => checkFence(dataDir, spec.appId, fence)),
       });
       if (!health.ok) {

@@ -27,23 +27,23 @@ export const pages = {
         ? {
             title: `${route.appName} is switched off`,
             text: `No web process of it is running.`,
-            next: `zyndra ps:scale ${route.appName} web=1`,
+            next: forItsOwner(`zyndra ps:scale ${route.appName} web=1`),
           }
         : pages.unreachable(route.appName),
   unreachable: (appName: string): Page => ({
     title: `${appName} does not answer`,
     text: `Its web process has crashed or is being started again.`,
-    next: `zyndra logs ${appName}`,
+    next: forItsOwner(`zyndra logs ${appName}`),
   }),
   brokenOff: (appName: string): Page => ({
     title: `${appName} broke off`,
     text: `Its web process ended the connection before it had answered.`,
-    next: `zyndra logs ${appName}`,
+    next: forItsOwner(`zyndra logs ${appName}`),
   }),
   tooSlow: (appName: string, limitMs: number): Page => ({
     title: `${appName} takes too long`,
     text: `Its web process has not answered within ${limitMs / 1000} s.`,
-    next: `zyndra logs ${appName}`,
+    next: forItsOwner(`zyndra logs ${appName}`),
   }),
   /** For the app's own visitors, who know nothing of apps and commands. */
   maintenance: (): Page => ({
@@ -53,6 +53,11 @@ export const pages = {
   }),
   badRequest: (): Page => ({ title: `Bad request`, text: `The request cannot be passed on as it is.` }),
 };
+
+/** Most who read it are visitors: nothing is theirs to type. */
+function forItsOwner(command: string): string {
+  return `If this app is yours: ${command}`;
+}
 
 /** Answers with a page: HTML for browsers, plain text for everyone else. Tells how many bytes it has sent of it. */
 export function page(

@@ -38,10 +38,10 @@ export function workChecks(
       name: "rings",
       async look() {
         const { oldestRingMs } = await lookAtWork(db.db);
-        if (oldestRingMs < takenWithinMs) return { verdict: "ok", text: "passed on at once" };
+        if (oldestRingMs < takenWithinMs) return { verdict: "ok", text: "work is told of at once" };
         return {
           verdict: "warning",
-          text: `the oldest waits for ${duration(oldestRingMs)} to be passed on`,
+          text: `the oldest word of work has waited for ${duration(oldestRingMs)}`,
           hint: "work is found a second later without them; the log says what the queue's trouble is",
         };
       },
