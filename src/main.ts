@@ -108,8 +108,12 @@ async function stop(config: Config, all: boolean): Promise<void> {
     process.stdout.write(`no Zyndra runs on ${config.dataDir}\n`);
   }
   if (!all) return;
-  await stopEverything(config.dataDir);
-  process.stdout.write("its apps and its database have stopped too; the next start brings them back\n");
+  const ranOn = await stopEverything(config.dataDir);
+  process.stdout.write(
+    ranOn
+      ? "its apps and its database have stopped too; the next start brings them back\n"
+      : "its apps and its database do not run either\n",
+  );
 }
 
 function nameInHints(env: NodeJS.ProcessEnv): "npm start" | "npx zyndra" | "zyndra" {

@@ -410,9 +410,13 @@ export async function recoverOwner(config: Config, log: Log): Promise<{ name: st
   }
 }
 
-/** Ends every app and the embedded databases of a data folder, also those that a killed platform left behind. */
-export async function stopEverything(dataDir: string): Promise<void> {
-  await stopAll(dataDir);
-  await stopEmbeddedPostgres(dataDir);
-  await stopEmbeddedPostgres(addonsFolder(dataDir));
+/**
+ * Ends every app and the embedded databases of a data folder, also those that a killed platform left behind. Answers whether
+ * any ran.
+ */
+export async function stopEverything(dataDir: string): Promise<boolean> {
+  const hadApps = await stopAll(dataDir);
+  const hadDatabase = await stopEmbeddedPostgres(dataDir);
+  const hadAddons = await stopEmbeddedPostgres(addonsFolder(dataDir));
+  return hadApps || hadDatabase || hadAddons;
 }

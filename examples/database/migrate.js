@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import pg from "pg";
 
 if (!process.env.DATABASE_URL) {
-  console.error("DATABASE_URL is not set: this app has no database yet. Type: zyndra addons:create postgres --app APP");
+  const app = process.env.ZYNDRA_APP ?? "APP";
+  console.error(`DATABASE_URL is not set, this app has no database yet: zyndra addons:create postgres --app ${app}`);
   process.exit(1);
 }
 

@@ -10,6 +10,7 @@ import type { Actor } from "../model/actor.ts";
 import { duration, isFinal, shortId, statusWords } from "../model/deploy.ts";
 import { cancelTopic, deployTopic } from "../model/event.ts";
 import { clip } from "../model/names.ts";
+import type { View } from "../model/view.ts";
 import { endUnsuccessful } from "../pipeline/endings.ts";
 import { changesIn, startConfigDeploy, startDeploy } from "../pipeline/start.ts";
 import { ago } from "./ago.ts";
@@ -114,9 +115,10 @@ export const deploy = defineCommand({
     } as const;
     return started(app, await startDeploy(deps, tx, app.id, actor, request));
   },
-  view: ({ appName, number, followed }) => ({
-    text: `${appName}, deploy #${number}${followed ? ": begun before, followed from here" : ""}`,
-  }),
+  view: ({ appName, number, followed }, { detach }) =>
+    followed
+      ? { text: `${appName}, deploy #${number}: begun before, followed from here` }
+      : begunView(appName, number, detach),
   follow: ({ appName, deployId, number }, { detach }) => ({ kind: "deploy", appName, deployId, number, detach }),
 });
 
@@ -303,9 +305,14 @@ export const retry = defineCommand({
       }),
     );
   },
-  view: ({ appName, number }) => ({ text: `${appName}, deploy #${number}` }),
+  view: ({ appName, number }, { detach }) => begunView(appName, number, detach),
   follow: ({ appName, deployId, number }, { detach }) => ({ kind: "deploy", appName, deployId, number, detach }),
 });
+
+/** Where its log is followed, that begins with the same words. */
+function begunView(appName: string, number: number, detach: boolean): View {
+  return detach ? { text: `${appName}, deploy #${number}` } : {};
+}
 
 function started(app: AppRow, { deploy: row, followed }: { deploy: DeployRow; followed: boolean }) {
   return { appName: app.name, deployId: row.id, number: row.number, followed };

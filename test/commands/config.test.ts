@@ -102,6 +102,8 @@ describe("config:set", () => {
     runtime.answer(() => ({ ok: false, cause: { headline: "web crashes at start" } }));
     await set("A=1");
     await eventually(async () => expect((await deploys())[0]).toBe("#2 failed config: A"));
+    // Reading how it went is no failure.
+    expect((await ask("deploys:logs", { number: 2 })).follow).toMatchObject({ isOver: true });
     runtime.reset();
     expect(await set("A=1")).toBe(`A is as before on ${name}; deploy #3 releases what was not released yet`);
     await eventually(async () => expect((await deploys())[0]).toBe("#3 live config: A"));

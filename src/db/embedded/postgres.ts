@@ -51,10 +51,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   };
 }
 
-/** Stops the server of a data folder, whoever started it; open transactions are rolled back. Does nothing where none runs. */
-export async function stopEmbeddedPostgres(dataDir: string): Promise<void> {
+/** Stops the server of a data folder, whoever started it; open transactions are rolled back. Answers whether one ran. */
+export async function stopEmbeddedPostgres(dataDir: string): Promise<boolean> {
   const place = placeIn(dataDir);
-  await stopServer(place).catch((error) => {
+  return stopServer(place).catch((error) => {
     throw explainFileError(error, place);
   });
 }

@@ -8,15 +8,15 @@ const fastShutdownLimitMs = 20_000;
 const immediateShutdownLimitMs = 5_000;
 
 /** SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, after which the next start recovers. */
-export async function stopServer(place: Place): Promise<void> {
+export async function stopServer(place: Place): Promise<boolean> {
   const server = await findServer(place);
-  if (server === undefined) return;
+  if (server === undefined) return false;
   for (const [name, limitMs] of [
     ["SIGINT", fastShutdownLimitMs],
     ["SIGQUIT", immediateShutdownLimitMs],
   ] as const) {
     sendSignal(server.pid, name, place);
-    if (await hasEndedWithin(server.pid, place, limitMs)) return;
+    if (await hasEndedWithin(server.pid, place, limitMs)) return true;
   }
   throw new Error(`The database (process ${server.pid}) did not stop; its log is ${place.logFile}.`);
 }

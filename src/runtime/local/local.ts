@@ -77,13 +77,16 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Ru
 
 /**
  * Ends every process of a data folder, also those that a killed platform left behind. What should run stays written
- * down: the next platform starts it again. The platform itself must not run, or it would bring them back.
+ * down: the next platform starts it again. The platform itself must not run, or it would bring them back. Answers whether
+ * there was an app's process to end.
  */
-export async function stopAll(dataDir: string): Promise<void> {
+export async function stopAll(dataDir: string): Promise<boolean> {
   const appIds = await listAppIds(dataDir);
-  await Promise.all(
-    appIds.flatMap((appId) => [stopInstancesExcept(dataDir, appId, new Set()), endRuns(dataDir, appId)]),
-  );
+  const [stopped] = await Promise.all([
+    Promise.all(appIds.map((appId) => stopInstancesExcept(dataDir, appId, new Set()))),
+    Promise.all(appIds.map((appId) => endRuns(dataDir, appId))),
+  ]);
+  return stopped.flat().length > 0;
 }
 
 /** Late enough for one that opens another port first: for its metrics, or to be debugged. */
