@@ -885,7 +885,7 @@ describe("a real app.json works unchanged", () => {
     });
     expect(warningsIn(files)).toEqual([
       expect.stringMatching(/cron entry 3 is left out: "every now and then" is no schedule/),
-      expect.stringMatching(/PORT is left out: PORT cannot be set: Zyndra gives each process its own PORT$/),
+      expect.stringMatching(/PORT is left out: Zyndra gives each process its own PORT$/),
     ]);
   });
 

@@ -388,12 +388,12 @@ describe("nothing detected is refused", () => {
 
 describe("package.json", () => {
   const cases: [text: string, detail: string][] = [
-    ["", "package.json:1: it is empty"],
+    ["", "package.json:1:1: it is empty"],
     ["[]", "package.json:1: it is no JSON object"],
-    ['{\n  "a": 1,\n}', "package.json:3: it is no JSON at: }"],
-    ['{\n  "a": 1\n  "b": 2\n}', 'package.json:3: it is no JSON at: "b": 2'],
-    ['{\n  "a": [1,\n  2\n', "package.json:3: it ends too early: a bracket is not closed"],
-    ['{\n// note\n"a": 1}', "package.json:2: it is no JSON at: // note"],
+    ['{\n  "a": 1,\n}', "package.json:3:1: it is no JSON at: }"],
+    ['{\n  "a": 1\n  "b": 2\n}', 'package.json:3:3: it is no JSON at: "b": 2'],
+    ['{\n  "a": [1,\n  2\n', "package.json:3:4: it ends too early: a bracket is not closed"],
+    ['{\n// note\n"a": 1}', "package.json:2:1: it is no JSON at: // note"],
     ['{\n<<<<<<< HEAD\n"a": 1}', "package.json:2: it holds the marks of an unfinished merge"],
     ['{\n"scripts": "x"}', 'package.json:2: "scripts" is no object'],
     ['{"scripts": {\n"start": 1}}', 'package.json:2: the script "start" is no text'],
