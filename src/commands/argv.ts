@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { UserError } from "../errors.ts";
-import { AppName, appNamePattern, clip, nearest } from "../model/names.ts";
+import { AppName, appNamePattern, clip, nearest, noAppCalled } from "../model/names.ts";
 import type { Command, Flag } from "./command.ts";
 import { answerTo, answerToFlag, commandMeant, type ToType } from "./elsewhere.ts";
 import { splitLeading } from "./leading-flags.ts";
@@ -337,9 +337,7 @@ async function refuseOtherThanApp(
 }
 
 function noSuchApp(word: string, names: readonly string[], hint = "zyndra apps lists what there is"): UserError {
-  const near = nearest(word, names);
-  const meant = near === undefined ? "" : `. Did you mean ${near}?`;
-  return new UserError("bad_input", `no app is called "${clip(word)}"${meant}`, hint);
+  return new UserError("bad_input", noAppCalled(word, names), hint);
 }
 
 /** Also finds a slip in what was typed with a space where a colon belongs: `config sett A=1`. */

@@ -3,7 +3,7 @@ import { and, asc, eq, inArray, type SQL, sql } from "drizzle-orm";
 import { UserError } from "../errors.ts";
 import { type DeployStatus, runningStatuses } from "../model/deploy.ts";
 import { outboxTopic } from "../model/event.ts";
-import { clip, nearest } from "../model/names.ts";
+import { noAppCalled } from "../model/names.ts";
 import type { Formation, Restarts } from "../model/process-types.ts";
 import { clashOn, type Db } from "./client.ts";
 import { ring } from "./events.ts";
@@ -34,9 +34,7 @@ export async function getApp(db: Db, orgId: string, name: string): Promise<AppRo
     .where(and(eq(apps.orgId, orgId), eq(apps.name, name)));
   if (row) return row;
   const names = await listAppNames(db, orgId);
-  const near = nearest(name, names);
-  const meant = near === undefined ? "" : ` Did you mean ${near}?`;
-  throw new UserError("not_found", `no app is called "${clip(name)}".${meant}`, "zyndra apps lists what there is");
+  throw new UserError("not_found", noAppCalled(name, names), "zyndra apps lists what there is");
 }
 
 /** An app by id, whatever org it belongs to: for the platform's own work. Null once it is gone. */

@@ -35,6 +35,12 @@ export function nearest(word: string, words: Iterable<string>): string | undefin
   return best;
 }
 
+/** What is said of a name that no app has, with the nearest of those there are. */
+export function noAppCalled(name: string, names: Iterable<string>): string {
+  const near = nearest(name, names);
+  return `no app is called "${clip(name)}"${near === undefined ? "" : `. Did you mean ${near}?`}`;
+}
+
 /** Insertions, deletions, replacements and swaps of neighbours that turn one word into the other. */
 function editDistance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, column) => column)];
