@@ -4,6 +4,7 @@ import type { FinalStatus } from "../model/deploy.ts";
 import type { LogLine } from "../model/log-line.ts";
 import { momentSince } from "../model/since.ts";
 import { follow, type Message, Refusal, type Server } from "./api-client.ts";
+import { refuseUntyped } from "./asked-of-us.ts";
 import type { Call } from "./call.ts";
 import { type AppLogLine, drawAppLogLine, drawLogLine, drawNote } from "./draw.ts";
 import { openMemory } from "./line-memory.ts";
@@ -27,8 +28,10 @@ export async function followAnswer(call: Call, server: Server, what: Follow, dat
     case "run":
       return (await import("./run.ts")).followRun(call, server, what);
     case "config:import":
+      refuseUntyped(call, what);
       return (await import("./config-file.ts")).importConfig(call, server, what);
     case "config:edit":
+      refuseUntyped(call, what);
       return (await import("./config-editor.ts")).editConfig(call, server, what);
   }
 }

@@ -1,6 +1,10 @@
+import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type TestPlatform, testPlatform } from "../support/platform.ts";
 import { standInBuilder, standInRuntime } from "../support/stand-ins.ts";
@@ -123,6 +127,58 @@ describe("config:import", () => {
     await platform.ask("config:unset", { app, names: Object.keys(odd) });
     expect(await zyndra("config:import", { stdin: out })).toMatchObject({ code: 0 });
     expect(await vars()).toEqual(odd);
+  });
+});
+
+describe("a server that asks for files", () => {
+  /** Answers any words by asking for something of the machine on which they were typed, and keeps what it is sent. */
+  async function asking(follow: object) {
+    const sent: string[] = [];
+    const server = createServer(async (request, response) => {
+      sent.push(await text(request));
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ view: {}, data: {}, ...(sent.length === 1 ? { follow } : {}) }));
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    return { sent, url: `http://127.0.0.1:${port}`, [Symbol.dispose]: () => server.close() };
+  }
+  const anImport = (file: string) => ({
+    ...{ kind: "config:import", appName: "shop", file, as: "A", replace: false, confirm: null, detach: false },
+  });
+
+  test.each([
+    ["ps", "key.pem", "config:import, which was not typed"],
+    ["config:set A=key.pem", "key.pem", "config:import, which was not typed"],
+    ["run config:import key.pem", "key.pem", "config:import, which was not typed"],
+    ["config:import .env", "key.pem", "a file that was not named"],
+    ["env:import shop", "key.pem", "a file that was not named"],
+  ])("gets none for %s", async (words, file, what) => {
+    await write("key.pem", "hunter2");
+    using server = await asking(anImport(file));
+    const override = { url: server.url, token: platform.token, app };
+    expect(await zyndra(words, { override, stdin: "hunter2" })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`error: the server asks for ${what}\n`),
+    });
+    expect(server.sent.join()).not.toContain("hunter2");
+  });
+
+  test.each(["config:import key.pem", "config import key.pem", "-a shop secrets:import key.pem"])(
+    "gets the one that was named: %s",
+    async (words) => {
+      await write("key.pem", "hunter2");
+      using server = await asking(anImport("key.pem"));
+      await zyndra(words, { override: { url: server.url, token: platform.token, app } });
+      expect(server.sent.join()).toContain("hunter2");
+    },
+  );
+
+  test("opens no editor for another command", async () => {
+    using server = await asking({ kind: "config:edit", appName: "shop", detach: false });
+    const override = { url: server.url, token: platform.token, app };
+    const { err } = await zyndra("ps", { override, isInteractive: true });
+    expect(err).toContain("the server asks for config:edit, which was not typed");
   });
 });
 
