@@ -1,11 +1,9 @@
-import { getDeploy } from "../db/deploys.ts";
 import type { Hook } from "../model/app-settings.ts";
 import type { Cause } from "../model/cause.ts";
 import { duration } from "../model/deploy.ts";
-import { cancelTopic } from "../model/event.ts";
 import { applyMeanwhile } from "./meanwhile.ts";
 import type { MadeRelease } from "./release.ts";
-import { Cancelled, type Story } from "./story.ts";
+import { type Story, watchForCancel } from "./story.ts";
 import { readWanted, releaseSpec } from "./wanted.ts";
 
 type Ran = { ok: true } | { ok: false; cause: Cause };
@@ -36,8 +34,8 @@ export async function runAfterDeploy(story: Story, release: MadeRelease): Promis
   const hook = release.row.settings.hooks?.afterDeploy;
   if (!hook) return;
   const warn = (why: string) => write({ kind: "warning", text: `${why}; the new version serves nevertheless` });
+  const cancel = await watchForCancel(deps, held, deploy, () => true);
   const meanwhile = applyMeanwhile(deps, held);
-  const cancel = watchForCancel(story);
   try {
     const signal = AbortSignal.any([held.signal, cancel.signal]);
     const ran = await runHook({ ...story, signal }, release, "the hook after the deploy", hook);
@@ -55,19 +53,6 @@ export async function runAfterDeploy(story: Story, release: MadeRelease): Promis
 
 function again({ held, deploy }: Story): string {
   return `zyndra deploys:retry ${held.app.name} ${deploy.number}`;
-}
-
-/** Aborts with Cancelled once somebody has asked for it. */
-function watchForCancel({ deps, deploy, held }: Story): { signal: AbortSignal; close(): void } {
-  const cancel = new AbortController();
-  const look = async () => {
-    const now = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal).catch(() => undefined);
-    if (now?.cancelRequestedBy != null) cancel.abort(new Cancelled(now.cancelRequestedBy));
-  };
-  const close = deps.events.watch(cancelTopic(deploy.id), () => void look());
-  // One that came before the watch began rang for nobody.
-  void look();
-  return { signal: cancel.signal, close };
 }
 
 /** Runs a command once, in the release's image and environment. */

@@ -52,8 +52,6 @@ const order: DeployStatus[] = ["queued", "building", "releasing", "rolling_out"]
 /** Begins, or takes up again, the story of a deploy. */
 export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): Promise<Story> {
   const { lease } = held;
-  const cancel = new AbortController();
-  const signal = AbortSignal.any([held.signal, cancel.signal]);
   const logged = {
     id: deploy.id,
     appId: deploy.appId,
@@ -68,13 +66,9 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
   const hidden = [now];
   let masker = maskerOf(...hidden);
 
-  const lookForCancel = async () => {
-    const now = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal).catch(() => null);
-    if (now?.cancelRequestedAt && !now.switchedAt) cancel.abort(new Cancelled(now.cancelRequestedBy!));
-  };
-  const unwatch = deps.events.watch(cancelTopic(deploy.id), lookForCancel);
-  // A cancel that came before the watch began rang for nobody.
-  await lookForCancel();
+  // What has switched cannot be called back.
+  const cancel = await watchForCancel(deps, held, deploy, ({ switchedAt }) => switchedAt === null);
+  const signal = AbortSignal.any([held.signal, cancel.signal]);
 
   const masked = (cause: Cause) => maskCause(cause, (text) => masker.mask(text));
   const commit: Story["commit"] = (change) =>
@@ -116,6 +110,24 @@ export async function openStory(deps: Deps, held: HeldApp, deploy: DeployRow): P
       const { headline: why } = masked(cause);
       deps.log.info({ app: held.app.name, deploy: deploy.number, status, why }, "deploy ended");
     },
-    close: unwatch,
+    close: cancel.close,
   };
+}
+
+/** Aborts with Cancelled once somebody has asked for it, as long as the deploy, as it stands then, may still be ended. */
+export async function watchForCancel(
+  deps: Pick<Deps, "db" | "events">,
+  held: HeldApp,
+  deploy: DeployRow,
+  mayEnd: (now: DeployRow) => boolean,
+): Promise<{ signal: AbortSignal; close(): void }> {
+  const cancel = new AbortController();
+  const look = async () => {
+    const now = await deps.db.persist(({ db }) => getDeploy(db, deploy.id), held.signal).catch(() => null);
+    if (now?.cancelRequestedAt && mayEnd(now)) cancel.abort(new Cancelled(now.cancelRequestedBy!));
+  };
+  const close = deps.events.watch(cancelTopic(deploy.id), look);
+  // A cancel that came before the watch began rang for nobody.
+  await look();
+  return { signal: cancel.signal, close };
 }
